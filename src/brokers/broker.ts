@@ -1,0 +1,122 @@
+import type { RecordHeaders, SourceRecord, StartPosition, TopicSelector } from '../compiler/plan.ts'
+
+export interface TopicPartition {
+  readonly topic: string
+  readonly partition: number
+}
+
+/** `offset` is the next offset to read, as Kafka commits it. */
+export interface TopicPartitionOffset extends TopicPartition {
+  readonly offset: number
+}
+
+/** A record to write. Without `partition` the key decides, as Java's default partitioner does (murmur2); without key: any partition. */
+export interface OutgoingRecord {
+  readonly topic: string
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: RecordHeaders
+  readonly partition?: number
+  /** Epoch milliseconds; default: now. */
+  readonly timestamp?: number
+}
+
+/**
+ * A message broker: an adapter implements this and is registered in `brokers/registry.ts`. All promises reject with a
+ * `BrokerError`. Every implementation runs the contract suite in `test/brokers/broker-contract.ts`.
+ */
+export interface Broker {
+  /** The name in router.yaml. */
+  readonly name: string
+  /** Reaches the broker once; rejects if it cannot within the adapter's connection time-out. Consumers and producers reconnect by themselves later. */
+  connect(): Promise<void>
+  /** Joins the group and delivers records to `sink`. Resolves once started, before the first assignment. */
+  consume(options: ConsumeOptions, sink: RecordSink): Promise<Consumer>
+  /**
+   * Writes one record; resolves when the broker has acknowledged it (all in-sync replicas). Concurrent calls travel together in one request;
+   * records of one key keep the order of the calls.
+   */
+  produce(record: OutgoingRecord): Promise<void>
+  /** Topics that exist, without internal ones. */
+  listTopics(): Promise<readonly string[]>
+  /** Creates the topics that do not exist yet. */
+  createTopics(topics: readonly { readonly topic: string; readonly partitions: number }[]): Promise<void>
+  /** First and next offset of every partition of a topic; an empty list for a topic that does not exist. */
+  topicOffsets(topic: string): Promise<readonly { readonly partition: number; readonly low: number; readonly high: number }[]>
+  /** Offsets a group has committed; partitions without a commit are left out. */
+  committedOffsets(group: string, topics: readonly string[]): Promise<readonly TopicPartitionOffset[]>
+  /** Stops consumers still running and closes connections. Idempotent. */
+  close(): Promise<void>
+}
+
+export interface ConsumeOptions {
+  readonly group: string
+  readonly topics: TopicSelector
+  /** Applies to partitions of a group without any commit: their start offsets are committed before the first fetch. Later partitions and topics start at the earliest. */
+  readonly from: StartPosition
+  /** Longest wait for a fetch on a quiet topic, in ms; undefined: the broker's setting. */
+  readonly maxWaitMs: number | undefined
+}
+
+/**
+ * Where a consumer delivers. `records` is synchronous: the receiver keeps what it cannot process yet and pauses the partition
+ * when its window is full.
+ */
+export interface RecordSink {
+  /** Partitions this member now has in addition. Called before their first records. */
+  assigned(partitions: readonly TopicPartition[]): void
+  /**
+   * Partitions are about to move (or the consumer is stopping, or its session was lost). Receives nothing more for them once called.
+   * Resolves when running work has ended or was given up, bounded by the receiver (`shutdown.rebalance`). Commits made before it
+   * resolves still count when `lost` is false; when `lost` is true the partitions already belong to somebody else: nothing may be committed.
+   */
+  revoked(partitions: readonly TopicPartition[], lost: boolean): Promise<void>
+  /**
+   * Records of one partition in offset order. `highWatermark` is the partition's next offset at the broker, for the lag. `nextOffset` is the offset
+   * after the last record of this delivery, control records and compaction gaps included: an empty `records` with a larger `nextOffset` is a gap.
+   */
+  records(topic: string, partition: number, records: readonly SourceRecord[], nextOffset: number, highWatermark: number): void
+  /** State changes worth a log line, a metric, `/readyz`. */
+  status(event: ConsumerStatus): void
+}
+
+export type ConsumerStatus =
+  /** `partitions` may be 0: the member has joined and has nothing to do. */
+  | { readonly kind: 'joined'; readonly partitions: number }
+  | { readonly kind: 'rebalancing' }
+  /** The broker cannot be reached or the consumer crashed; it comes back by itself. */
+  | { readonly kind: 'disconnected'; readonly error: Error; readonly retryInMs: number }
+  | { readonly kind: 'offset-out-of-range'; readonly topic: string; readonly partition: number; readonly resetTo: number }
+  | { readonly kind: 'warning'; readonly message: string }
+
+export interface Consumer {
+  /** Stops fetching these partitions; records already delivered stay delivered. */
+  pause(partitions: readonly TopicPartition[]): void
+  resume(partitions: readonly TopicPartition[]): void
+  /** Commits for partitions this member still owns; others are ignored. Rejects with BrokerError when it did not arrive. */
+  commit(offsets: readonly TopicPartitionOffset[]): Promise<void>
+  /** Revokes everything (the sink drains and commits), leaves the group, resolves when gone. */
+  stop(): Promise<void>
+}
+
+export type BrokerErrorCode =
+  | 'unreachable'
+  | 'authentication'
+  | 'authorization'
+  | 'unknown-topic'
+  | 'record-too-large'
+  | 'invalid-config'
+  | 'closed'
+  | 'failed'
+
+export class BrokerError extends Error {
+  override readonly name = 'BrokerError'
+  readonly code: BrokerErrorCode
+  /** True where the same call can work later. */
+  readonly retriable: boolean
+  constructor(code: BrokerErrorCode, message: string, options: { readonly retriable: boolean; readonly cause?: unknown }) {
+    super(message, { cause: options.cause })
+    this.code = code
+    this.retriable = options.retriable
+  }
+}

@@ -1,0 +1,198 @@
+import type { Condition, Scope, Template } from './scope.ts'
+
+/** Everything the engine needs to route messages, compiled from all files of a project. Immutable: a reload makes a new one. */
+export interface RoutingPlan {
+  readonly subscriptions: readonly SubscriptionPlan[]
+}
+
+/** One route file: its topics, its consumer group, its routes. */
+export interface SubscriptionPlan {
+  /** The file's path below `routes/` without its extension, `/` kept: `orders`, `shop/orders`. Unique in a project. */
+  readonly name: string
+  /** Relative to the project's root. */
+  readonly file: string
+  /** A name from router.yaml. */
+  readonly broker: string
+  readonly group: string
+  readonly topics: TopicSelector
+  readonly from: StartPosition
+  readonly ordering: Ordering
+  readonly batch: BatchPolicy
+  readonly envelope: EnvelopePlan
+  /** Lanes at work at once. */
+  readonly concurrency: number
+  readonly window: WindowPolicy
+  /** Enabled routes in file order. */
+  readonly routes: readonly RoutePlan[]
+  readonly unmatched: UnmatchedPlan
+  /** Where a message goes that cannot be decoded. */
+  readonly deadLetter: DeadLetterPolicy
+  readonly retry: RetryPolicy
+  /** Routes whose `event` names this event, in file order. One Map look-up for a name seen in an exact pattern. */
+  match(event: string | undefined): readonly RoutePlan[]
+}
+
+export interface TopicSelector {
+  readonly names: readonly string[]
+  readonly patterns: readonly TopicPattern[]
+}
+
+export interface TopicPattern {
+  readonly source: string
+  /** RE2, unanchored. Never true for `__*`, nor for the project's dead-letter and retry topics. */
+  matches(topic: string): boolean
+}
+
+/** Where a group starts when it is born. `timestamp` is epoch milliseconds. */
+export type StartPosition =
+  | { readonly kind: 'latest' }
+  | { readonly kind: 'earliest' }
+  | { readonly kind: 'timestamp'; readonly timestamp: number }
+
+export type Ordering = 'key' | 'partition' | 'none'
+
+export interface BatchPolicy {
+  /** Most messages taken at once. */
+  readonly size: number
+  /** Longest wait for a fetch on a quiet topic, in ms; undefined leaves it to the broker's `fetch.max.wait.ms`. */
+  readonly timeoutMs: number | undefined
+}
+
+export interface WindowPolicy {
+  readonly messages: number
+  readonly bytes: number
+}
+
+export type EnvelopePlan =
+  | { readonly kind: 'auto' }
+  | { readonly kind: 'event' }
+  | { readonly kind: 'cloudevents' }
+  | { readonly kind: 'raw' }
+  /** Paths start with `value`, `headers` or `key`: `value.uuid` is `['value', 'uuid']`. Without `event` the topic's name is the event. */
+  | { readonly kind: 'mapping'; readonly id?: readonly string[]; readonly event?: readonly string[]; readonly data?: readonly string[] }
+
+export interface RoutePlan {
+  /** The name in the file. */
+  readonly name: string
+  /** `<subscription>/<name>`: the name in logs, metrics and dead letters. */
+  readonly id: string
+  /** As written, for people: `order.created`, `order.*`. Empty where the route takes every message. */
+  readonly events: readonly string[]
+  readonly when: Condition | undefined
+  /** Checks `data` against the route's JSON Schema. */
+  readonly schema: DataSchema | undefined
+  readonly actions: readonly ActionPlan[]
+  /** For messages whose data fails the schema. */
+  readonly deadLetter: DeadLetterPolicy
+  readonly retry: RetryPolicy
+  /** Some action keeps its result (`as`): each message then needs `results` of its own. */
+  readonly keepsResults: boolean
+}
+
+export interface DataSchema {
+  /** The schema file, relative to the project's root. */
+  readonly file: string
+  /** Null when the data is valid, else what is wrong in one sentence: `data.total must be number`. */
+  check(data: unknown): string | null
+}
+
+export type UnmatchedPlan =
+  | { readonly policy: 'ignore' }
+  | { readonly policy: 'dead-letter' }
+  | { readonly policy: 'actions'; readonly route: RoutePlan }
+
+/** One action of a route with the policies that hold for it, merged: action over route over file over app. */
+export interface ActionPlan {
+  /** Counts from 0 within the route. */
+  readonly position: number
+  readonly as: string | undefined
+  readonly when: Condition | undefined
+  readonly forEach: ForEachPlan | undefined
+  readonly retry: RetryPolicy
+  /** One attempt, in ms. */
+  readonly timeoutMs: number
+  readonly deadLetter: DeadLetterPolicy
+  readonly continueOnError: boolean
+  readonly action: CompiledAction
+}
+
+export interface ForEachPlan {
+  /** As written: `data.user_ids`. */
+  readonly path: string
+  /** At most 1,000 elements; throws TemplateError for a missing path, another type, or more. */
+  read(scope: Scope): readonly unknown[]
+}
+
+export interface RetryPolicy {
+  /** Counts the first try; 1 means no retry. */
+  readonly attempts: number
+  readonly backoff: 'fixed' | 'linear' | 'exponential'
+  readonly delayMs: number
+  readonly maxDelayMs: number
+  readonly jitter: 'full' | 'none'
+}
+
+export type DeadLetterPolicy =
+  /** `topic` undefined: `<topic of the message>.dlq`. */
+  { readonly kind: 'topic'; readonly topic: string | undefined } | { readonly kind: 'none'; readonly onFailure: 'skip' | 'stop' }
+
+/** An action ready to run, made by its ActionType. */
+export interface CompiledAction {
+  /** The key in the YAML: `broadcast`, `invoke`, `emit`. */
+  readonly kind: string
+  /** For people: `broadcast private-user.{{data.user_id}}`. */
+  readonly summary: string
+  /**
+   * Runs one attempt. Synchronous where it can be: a promise costs the hot path. Returns the result for `as`, or an ActionSignal.
+   * Throws or rejects on failure; an error with `permanent: true` or the name `PermanentError` is not retried.
+   */
+  run(scope: Scope, attempt: Attempt): unknown
+}
+
+/** One try of one action on one message (or one element of it, inside forEach). */
+export interface Attempt {
+  /** Counts from 1. */
+  readonly number: number
+  /** Aborted at the time-out, on revoke, and when the router stops without grace. */
+  readonly signal: AbortSignal
+  readonly route: RoutePlan
+  readonly position: number
+  /** Index inside forEach, else undefined. */
+  readonly element: number | undefined
+  /** What identifies the message: CloudEvents `source/id`, the envelope's id, else `topic/partition/offset`. */
+  readonly identity: string
+  /** The subscription's broker: the default for emits. */
+  readonly broker: string
+  /** The record's original bytes, for actions that pass them on. */
+  readonly record: SourceRecord
+}
+
+/** A record as it came from a broker. */
+export interface SourceRecord {
+  readonly topic: string
+  readonly partition: number
+  /** Up to 2^53 - 1. */
+  readonly offset: number
+  /** Epoch milliseconds. */
+  readonly timestamp: number
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: RecordHeaders
+}
+
+/** Header values keep their bytes; a name that repeats holds a list. */
+export type RecordHeaders = Readonly<Record<string, Buffer | readonly Buffer[]>>
+
+/** What an action says besides "done": it was left out (`skip`, counted by reason), or the route ends here quietly (`drop`). */
+export class ActionSignal {
+  readonly kind: 'skip' | 'drop'
+  readonly reason: string
+  constructor(kind: 'skip' | 'drop', reason: string) {
+    this.kind = kind
+    this.reason = reason
+  }
+}
+
+export type NamePlace = 'channel' | 'event' | 'topic' | 'key' | 'header' | 'id'
+
+export type NameTemplate = Template<string>

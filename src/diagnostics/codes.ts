@@ -1,0 +1,40 @@
+/**
+ * Every problem code with what it stands for. A code is stable: tools filter on it. Never reuse one for something else.
+ * `yaml-*`: the file cannot be read as YAML; `schema-*`: its shape is wrong; the others: it has the right shape and cannot work.
+ */
+export const problemCodes = {
+  'file-unreadable': 'A file that is needed is missing or cannot be read',
+  'file-too-large': 'A configuration file is larger than 1mb',
+  'file-encoding': 'A configuration file is not UTF-8 text',
+  'file-empty': 'A route file holds nothing',
+  'yaml-syntax': 'The file is not valid YAML',
+  'yaml-tab': 'A tab is used for indentation',
+  'yaml-duplicate-key': 'A key stands twice in one map',
+  'yaml-alias': 'An alias has no anchor, or aliases and merge keys expand to too much',
+  'yaml-unquoted-template': 'A template stands without quotes, so YAML reads it as a map',
+  'yaml-documents': 'A file holds more than one YAML document',
+  'schema-unknown-key': 'A key that the language does not know',
+  'schema-missing-key': 'A key that must be there is missing',
+  'schema-type': 'A value has the wrong type',
+  'schema-value': 'A value is not one of those allowed, or is out of its range',
+  'schema-not-built': 'A key or value that the language reserves and this version does not do',
+  'env-unset': 'An environment variable without a default is not set',
+  'env-syntax': 'A ${...} reference is malformed',
+  'template-syntax': 'A template cannot be parsed or uses what templates may not use',
+  'template-root': 'A template path starts with something that is not a root',
+  'template-name': 'The fixed text of a channel, topic, event or key has characters its place does not allow',
+  'event-pattern': 'An event pattern is malformed',
+  'topic-name': 'A topic name or pattern is malformed',
+  'when-condition': 'A condition cannot be evaluated',
+  'regex-syntax': 'A regular expression is not valid RE2',
+  'results-unknown': 'A template reads results of an action that does not run before it',
+  'broker-unknown': 'A route file names a broker that router.yaml does not define',
+  'handler-missing': 'A handler module does not exist or lies outside the project',
+  'handler-invalid': 'A handler module cannot be loaded or does not export a function',
+  'json-schema-invalid': 'A JSON Schema that a route names is missing or invalid',
+  'group-conflict': 'Two subscriptions use one consumer group',
+  'dead-letter-policy': 'deadLetter: none stands without onFailure',
+  'app-unknown': 'A broadcast names an app that router.yaml does not define',
+} as const
+
+export type ProblemCode = keyof typeof problemCodes

@@ -1,0 +1,23 @@
+/** What the rest of the router may ask of the realtime server: the one way in for broadcasts. */
+export interface Hub {
+  /** True where a broadcast to `channel` would reach anybody on this instance. O(1); asked before any data is rendered. */
+  hasSubscribers(app: string, channel: string): boolean
+  /**
+   * Queues one event for every subscriber but `except` (a socket id). The frame is built once; sockets are written once per turn of the event
+   * loop. `data` is any JSON value and is serialised once. Throws HubError for a name or size over the limits.
+   */
+  broadcast(app: string, channel: string, event: string, data: unknown, except?: string): void
+}
+
+export type HubErrorCode = 'unknown-app' | 'channel-name' | 'event-name' | 'data-too-large' | 'data-not-json'
+
+/** The event can never be sent as it is: not retried. */
+export class HubError extends Error {
+  override readonly name = 'HubError'
+  readonly permanent = true
+  readonly code: HubErrorCode
+  constructor(code: HubErrorCode, message: string) {
+    super(message)
+    this.code = code
+  }
+}
