@@ -1,0 +1,149 @@
+import type { SourceRecord } from '../compiler/plan.ts'
+import { AttemptReleased, type AttemptRun, AttemptTimeout } from './attempt-run.ts'
+import { OffsetTracker } from './offset-tracker.ts'
+import type { Cancel, Clock } from './ports.ts'
+
+/**
+ * `active`: takes messages. `draining`: starts no further message and waits for no retry; what runs may finish.
+ * `released`: starts no further action either; outcomes that still arrive do not count.
+ */
+export type AssignmentState = 'active' | 'draining' | 'released'
+
+/** Messages of one lane, in order; the lane works on one at a time. */
+export interface Lane {
+  /** Undefined for lanes that no later message can share. */
+  readonly key: string | null | undefined
+  readonly assignment: Assignment
+  queue: SourceRecord[]
+  /** The next message in `queue`. */
+  head: number
+}
+
+/** One partition while this member has it: its progress, its lanes, and what runs or waits in it. */
+export class Assignment {
+  readonly topic: string
+  readonly partition: number
+  readonly tracker = new OffsetTracker()
+  readonly lanes = new Map<string | null, Lane>()
+  /** Delivered, not yet looked at. */
+  backlog: { readonly records: readonly SourceRecord[]; next: number; readonly nextOffset: number }[] = []
+  highWatermark = -1
+  /** Buffered and running. */
+  messages = 0
+  bytes = 0
+  /** Messages at work: some action runs or waits for a retry. */
+  running = 0
+  paused = false
+  /** A message failed with `onFailure: stop`: nothing is fetched any more. */
+  stopped = false
+  state: AssignmentState = 'active'
+  readonly #clock: Clock
+  readonly #attempts = new Set<() => void>()
+  readonly #waits = new Set<() => void>()
+  readonly #idleWaiters = new Set<() => void>()
+
+  constructor(topic: string, partition: number, clock: Clock) {
+    this.topic = topic
+    this.partition = partition
+    this.#clock = clock
+  }
+
+  get id(): string {
+    return `${this.topic}/${this.partition}`
+  }
+
+  /** How many messages the broker still has for this partition; 0 while that is not known. */
+  get lag(): number {
+    const position = this.tracker.position
+    return this.highWatermark < 0 || position < 0 ? 0 : Math.max(0, this.highWatermark - position)
+  }
+
+  /** Waits before a retry. False when the wait was cut short because the partition drains: the message is then released. */
+  wait(ms: number): Promise<boolean> {
+    if (this.state !== 'active') return Promise.resolve(false)
+    return new Promise(resolve => {
+      const cut = () => {
+        cancel()
+        this.#waits.delete(cut)
+        resolve(false)
+      }
+      const cancel = this.#clock.schedule(ms, () => {
+        this.#waits.delete(cut)
+        resolve(true)
+      })
+      this.#waits.add(cut)
+    })
+  }
+
+  /** Resolves when the partition is given up: for a message that holds its place for good. */
+  whenReleased(): Promise<void> {
+    if (this.state !== 'active') return Promise.resolve()
+    return new Promise(resolve => this.#waits.add(resolve))
+  }
+
+  /** The action's result, bounded by its time-out and by the partition's release. A result that comes later is ignored. */
+  settleAttempt(result: PromiseLike<unknown>, attempt: AttemptRun, timeoutMs: number): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      let cancel: Cancel = () => {}
+      const release = () => {
+        cancel()
+        const reason = new AttemptReleased()
+        attempt.abort(reason)
+        reject(reason)
+      }
+      const end = () => {
+        cancel()
+        this.#attempts.delete(release)
+      }
+      cancel = this.#clock.schedule(timeoutMs, () => {
+        this.#attempts.delete(release)
+        const reason = new AttemptTimeout(timeoutMs)
+        attempt.abort(reason)
+        reject(reason)
+      })
+      if (this.state === 'released') release()
+      else this.#attempts.add(release)
+      result.then(
+        value => {
+          end()
+          resolve(value)
+        },
+        (error: unknown) => {
+          end()
+          reject(error)
+        },
+      )
+    })
+  }
+
+  /** Starts no further message, cuts retry waits short. Idempotent. */
+  drain(): void {
+    if (this.state !== 'active') return
+    this.state = 'draining'
+    this.backlog = []
+    for (const cut of this.#waits) cut()
+    this.#waits.clear()
+    this.noteIdle()
+  }
+
+  /** Aborts what still runs. Idempotent. */
+  release(): void {
+    this.drain()
+    this.state = 'released'
+    for (const abort of this.#attempts) abort()
+    this.#attempts.clear()
+    this.noteIdle()
+  }
+
+  /** Resolves when no message is at work. */
+  whenIdle(): Promise<void> {
+    if (this.running === 0) return Promise.resolve()
+    return new Promise(resolve => this.#idleWaiters.add(resolve))
+  }
+
+  noteIdle(): void {
+    if (this.running > 0) return
+    for (const resolve of this.#idleWaiters) resolve()
+    this.#idleWaiters.clear()
+  }
+}

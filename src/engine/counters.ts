@@ -1,0 +1,55 @@
+/** Upper bounds in ms of the buckets that message durations are counted in; one more bucket takes the rest. */
+export const durationBoundsMs = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000] as const
+
+/** Plain numbers that the hot path adds to; metrics read them when somebody asks. Kept over reloads. */
+export class SubscriptionCounters {
+  received = 0
+  /** Messages that reached an end: done, dead-lettered, filtered or skipped. */
+  settled = 0
+  /** Messages that no route names, under `unmatched: ignore`. */
+  unmatched = 0
+  undecodable = 0
+  retries = 0
+  commits = 0
+  commitFailures = 0
+  deadLetterFailures = 0
+  readonly skips = new Map<string, number>()
+  readonly routes = new Map<string, RouteCounters>()
+  /** Of messages that waited for something; one count per bucket of `durationBoundsMs` and one for the rest. */
+  readonly durations: number[] = new Array<number>(durationBoundsMs.length + 1).fill(0)
+  durationSumMs = 0
+
+  route(id: string): RouteCounters {
+    let counters = this.routes.get(id)
+    if (counters === undefined) {
+      counters = new RouteCounters()
+      this.routes.set(id, counters)
+    }
+    return counters
+  }
+
+  skipped(reason: string): void {
+    this.skips.set(reason, (this.skips.get(reason) ?? 0) + 1)
+  }
+
+  took(ms: number): void {
+    let bucket = 0
+    while (bucket < durationBoundsMs.length && ms > (durationBoundsMs[bucket] ?? 0)) bucket++
+    this.durations[bucket] = (this.durations[bucket] ?? 0) + 1
+    this.durationSumMs += ms
+  }
+}
+
+/** What became of the messages that one route names. */
+export class RouteCounters {
+  done = 0
+  /** Its `when` did not hold. */
+  filtered = 0
+  /** Every action was left out: no event, no data. */
+  skipped = 0
+  /** A handler returned `drop()`. */
+  dropped = 0
+  deadLettered = 0
+  /** Given up under `deadLetter: none`, `onFailure: skip`. */
+  failed = 0
+}

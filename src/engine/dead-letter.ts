@@ -1,0 +1,62 @@
+import type { RecordHeaders, SourceRecord } from '../compiler/plan.ts'
+import type { DeadLetterRecord } from './ports.ts'
+
+/** Why a message goes to a dead-letter topic. */
+export interface DeadLetterCause {
+  readonly group: string
+  /** `<subscription>/<route>`; undefined where no route was involved (undecodable, unmatched). */
+  readonly route: string | undefined
+  /** Position and kind of the action that failed, such as `1:broadcast`. */
+  readonly action: string | undefined
+  readonly attempts: number
+  /** The failure's type, such as `PermanentError` or `not-json`. */
+  readonly type: string
+  readonly message: string
+  readonly stack: string | undefined
+}
+
+const maxMessageLength = 1000
+const maxStackLength = 4000
+const prefix = 'kafka_dlt-'
+
+/**
+ * The record for the dead-letter topic: the original key, value and headers byte for byte, and why it is there. Header names and
+ * encodings (partition as a 4-byte, offset and timestamp as 8-byte big-endian integers) are those of spring-kafka's
+ * DeadLetterPublishingRecoverer, so that existing tools read them.
+ */
+export function deadLetterRecord(record: SourceRecord, topic: string, cause: DeadLetterCause): DeadLetterRecord {
+  const added: Record<string, Buffer> = {
+    [`${prefix}original-topic`]: Buffer.from(record.topic),
+    [`${prefix}original-partition`]: int32(record.partition),
+    [`${prefix}original-offset`]: int64(record.offset),
+    [`${prefix}original-timestamp`]: int64(record.timestamp),
+    [`${prefix}original-consumer-group`]: Buffer.from(cause.group),
+    [`${prefix}exception-fqcn`]: Buffer.from(cause.type),
+    [`${prefix}exception-message`]: Buffer.from(cause.message.slice(0, maxMessageLength)),
+    'signalbox-attempts': Buffer.from(String(cause.attempts)),
+  }
+  if (cause.stack !== undefined) added[`${prefix}exception-stacktrace`] = Buffer.from(cause.stack.slice(0, maxStackLength))
+  if (cause.route !== undefined) added['signalbox-route'] = Buffer.from(cause.route)
+  if (cause.action !== undefined) added['signalbox-action'] = Buffer.from(cause.action)
+  return { topic, key: record.key, value: record.value, headers: { ...withoutOlderCause(record.headers), ...added } }
+}
+
+/** A replayed message that fails again says why it failed this time, not both times. */
+function withoutOlderCause(headers: RecordHeaders): RecordHeaders {
+  const kept = Object.entries(headers).filter(
+    ([name]) => !name.startsWith(prefix) && !['signalbox-route', 'signalbox-action', 'signalbox-attempts'].includes(name),
+  )
+  return Object.fromEntries(kept)
+}
+
+function int32(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeInt32BE(value)
+  return bytes
+}
+
+function int64(value: number): Buffer {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigInt64BE(BigInt(value))
+  return bytes
+}

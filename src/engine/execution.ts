@@ -1,0 +1,93 @@
+import type { DeadLetterPolicy, SourceRecord } from '../compiler/plan.ts'
+import type { Assignment } from './assignment.ts'
+import type { SubscriptionCounters } from './counters.ts'
+import { type DeadLetterCause, deadLetterRecord } from './dead-letter.ts'
+import type { EnginePorts } from './ports.ts'
+import { retryDelay } from './retry-delay.ts'
+
+/** How a message or one of its routes ended: `settled` counts towards the commit, `released` does not: it will be delivered again. */
+export type Settlement = 'settled' | 'released'
+
+/** What running one message needs besides its plan. One per subscription, not per message. */
+export interface Execution {
+  readonly ports: EnginePorts
+  readonly counters: SubscriptionCounters
+  /** Stops fetching the partition for good: `onFailure: stop`. */
+  stopPartition(assignment: Assignment): void
+}
+
+export interface GivenUp {
+  readonly record: SourceRecord
+  readonly assignment: Assignment
+  readonly policy: DeadLetterPolicy
+  readonly cause: DeadLetterCause
+}
+
+const deadLetterRetry = {
+  attempts: Number.POSITIVE_INFINITY,
+  backoff: 'exponential',
+  delayMs: 500,
+  maxDelayMs: 30_000,
+  jitter: 'full',
+} as const
+
+/**
+ * Ends a message (or one route of it) that cannot be processed, as its policy says. A dead letter that cannot be written is tried again for
+ * as long as the partition is ours: it is never counted as done. Answers what the caller counts.
+ */
+export async function giveUp(execution: Execution, given: GivenUp): Promise<'dead-lettered' | 'failed' | 'released'> {
+  const { record, assignment, policy, cause } = given
+  const { log } = execution.ports
+  const place = {
+    topic: record.topic,
+    partition: record.partition,
+    offset: record.offset,
+    route: cause.route,
+    action: cause.action,
+    attempts: cause.attempts,
+    error: cause.type,
+  }
+  if (policy.kind === 'topic') {
+    const topic = policy.topic ?? `${record.topic}.dlq`
+    log.warn({ ...place, deadLetterTopic: topic }, `dead-lettered: ${cause.message}`)
+    return (await writeDeadLetter(execution, given, topic)) ? 'dead-lettered' : 'released'
+  }
+  if (policy.onFailure === 'skip') {
+    log.warn(place, `given up (onFailure: skip): ${cause.message}`)
+    return 'failed'
+  }
+  log.error(place, `partition stopped (onFailure: stop): ${cause.message}`)
+  execution.stopPartition(assignment)
+  await assignment.whenReleased()
+  return 'released'
+}
+
+async function writeDeadLetter(execution: Execution, { record, assignment, cause }: GivenUp, topic: string): Promise<boolean> {
+  const letter = deadLetterRecord(record, topic, cause)
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await execution.ports.writeDeadLetter(letter)
+      return true
+    } catch (error) {
+      execution.counters.deadLetterFailures++
+      const retryInMs = retryDelay(deadLetterRetry, attempt, execution.ports.random)
+      execution.ports.log.error(
+        {
+          topic,
+          originalTopic: record.topic,
+          partition: record.partition,
+          offset: record.offset,
+          retryInMs,
+          error: error instanceof Error ? error.message : String(error),
+        },
+        'the dead letter could not be written; the message stays uncommitted and the write is tried again',
+      )
+      if (!(await assignment.wait(retryInMs))) return false
+    }
+  }
+}
+
+export function errorCause(error: unknown): { readonly type: string; readonly message: string; readonly stack: string | undefined } {
+  if (error instanceof Error) return { type: error.name, message: error.message, stack: error.stack }
+  return { type: 'Error', message: `a handler threw ${typeof error === 'string' ? error : typeof error}`, stack: undefined }
+}

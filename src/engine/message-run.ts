@@ -1,0 +1,90 @@
+import type { DeadLetterPolicy, SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
+import type { Assignment } from './assignment.ts'
+import { DecodeFailure } from './decoded-event.ts'
+import { decodeRecord } from './envelope.ts'
+import { type Execution, errorCause, giveUp, type Settlement } from './execution.ts'
+import { MessageScope } from './message-scope.ts'
+import { runRoute } from './route-run.ts'
+
+/**
+ * Runs one message through one version of the plan: decode, match, run every matching route side by side. Undefined when the message is
+ * settled already; the promise never rejects.
+ */
+export function runMessage(
+  execution: Execution,
+  assignment: Assignment,
+  plan: SubscriptionPlan,
+  record: SourceRecord,
+): Promise<Settlement> | undefined {
+  const decoded = decodeRecord(plan.envelope, record)
+  if (decoded instanceof DecodeFailure) {
+    execution.counters.undecodable++
+    execution.counters.skipped(decoded.code)
+    return giveUpMessage(execution, assignment, plan, plan.deadLetter, record, decoded.code, decoded.message)
+  }
+  const message = new MessageScope(record, decoded)
+  const routes = plan.match(decoded.event)
+  const [only] = routes
+  if (only === undefined) return runUnmatched(execution, assignment, plan, message)
+  if (routes.length === 1) return runRoute(execution, assignment, plan, only, message)
+  let waiting: Promise<Settlement>[] | undefined
+  for (const route of routes) {
+    const settlement = runRoute(execution, assignment, plan, route, message)
+    if (settlement === undefined) continue
+    waiting ??= []
+    waiting.push(settlement)
+  }
+  return waiting === undefined ? undefined : allOf(waiting)
+}
+
+function runUnmatched(
+  execution: Execution,
+  assignment: Assignment,
+  plan: SubscriptionPlan,
+  message: MessageScope,
+): Promise<Settlement> | undefined {
+  switch (plan.unmatched.policy) {
+    case 'ignore':
+      execution.counters.unmatched++
+      return undefined
+    case 'actions':
+      return runRoute(execution, assignment, plan, plan.unmatched.route, message)
+    case 'dead-letter':
+      return giveUpMessage(
+        execution,
+        assignment,
+        plan,
+        plan.deadLetter,
+        message.record,
+        'unmatched',
+        `no route names the event ${message.event ?? '(none)'}`,
+      )
+  }
+}
+
+async function giveUpMessage(
+  execution: Execution,
+  assignment: Assignment,
+  plan: SubscriptionPlan,
+  policy: DeadLetterPolicy,
+  record: SourceRecord,
+  type: string,
+  message: string,
+): Promise<Settlement> {
+  const outcome = await giveUp(execution, {
+    record,
+    assignment,
+    policy,
+    cause: { group: plan.group, route: undefined, action: undefined, attempts: 1, type, message, stack: undefined },
+  })
+  if (outcome === 'released') return 'released'
+  const counters = execution.counters.route(`${plan.name}/(none)`)
+  if (outcome === 'dead-lettered') counters.deadLettered++
+  else counters.failed++
+  return 'settled'
+}
+
+async function allOf(waiting: readonly Promise<Settlement>[]): Promise<Settlement> {
+  const settlements = await Promise.all(waiting)
+  return settlements.includes('released') ? 'released' : 'settled'
+}

@@ -1,0 +1,18 @@
+import type { RetryPolicy } from '../compiler/plan.ts'
+
+/** The wait before try `attempt + 1`, in ms, after try `attempt` (from 1) failed. `full` jitter picks anywhere from 0 up to the wait. */
+export function retryDelay(policy: RetryPolicy, attempt: number, random: () => number): number {
+  const wait = Math.min(policy.maxDelayMs, policy.delayMs * growth(policy.backoff, attempt))
+  return policy.jitter === 'full' ? Math.round(wait * random()) : wait
+}
+
+function growth(backoff: RetryPolicy['backoff'], attempt: number): number {
+  switch (backoff) {
+    case 'fixed':
+      return 1
+    case 'linear':
+      return attempt
+    case 'exponential':
+      return 2 ** (attempt - 1)
+  }
+}

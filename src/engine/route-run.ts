@@ -1,0 +1,252 @@
+import { type ActionPlan, ActionSignal, type RoutePlan } from '../compiler/plan.ts'
+import type { Assignment } from './assignment.ts'
+import { AttemptReleased, AttemptRun, isPermanent } from './attempt-run.ts'
+import type { RouteCounters } from './counters.ts'
+import { type Execution, errorCause, giveUp, type Settlement } from './execution.ts'
+import type { MessageScope } from './message-scope.ts'
+import { retryDelay } from './retry-delay.ts'
+
+/** One route at work on one message. Made only once something has to wait. */
+interface RouteRun {
+  readonly execution: Execution
+  readonly assignment: Assignment
+  readonly route: RoutePlan
+  readonly counters: RouteCounters
+  readonly scope: MessageScope
+  readonly results: Record<string, unknown> | undefined
+  readonly place: RoutePlace
+  /** Actions that did something, as opposed to those left out. */
+  acted: number
+  skipped: number
+}
+
+/** The subscription's side of a route: what dead letters and emits name. */
+export interface RoutePlace {
+  readonly group: string
+  readonly broker: string
+}
+
+/** The first try of an action, already under way: its promise, or what it threw. */
+type FirstTry = { readonly attempt: AttemptRun } & ({ readonly result: PromiseLike<unknown> } | { readonly error: unknown })
+
+type ActionEnd =
+  | { readonly kind: 'value'; readonly value: unknown }
+  | { readonly kind: 'failed'; readonly error: unknown; readonly attempts: number }
+  | { readonly kind: 'released' }
+
+/**
+ * Runs a route on a message. Synchronous (undefined: settled) as long as no action waits and none fails: the hot path of broadcasts
+ * makes no promise.
+ */
+export function runRoute(
+  execution: Execution,
+  assignment: Assignment,
+  place: RoutePlace,
+  route: RoutePlan,
+  message: MessageScope,
+): Promise<Settlement> | undefined {
+  const counters = execution.counters.route(route.id)
+  if (route.when !== undefined && !route.when(message)) {
+    counters.filtered++
+    return undefined
+  }
+  if (route.schema !== undefined) {
+    const wrong = route.schema.check(message.data)
+    if (wrong !== null) return refuseData(execution, assignment, place, route, counters, message, wrong)
+  }
+  const results: Record<string, unknown> | undefined = route.keepsResults ? Object.create(null) : undefined
+  const scope = results === undefined ? message : message.withResults(results)
+  let acted = 0
+  let skipped = 0
+  for (let position = 0; position < route.actions.length; position++) {
+    const action = route.actions[position]
+    if (action === undefined) break
+    if (action.when !== undefined && !action.when(scope)) continue
+    const attempt = new AttemptRun(scope, route, position, undefined, 1, place.broker)
+    let outcome: unknown
+    let first: FirstTry | undefined
+    if (action.forEach === undefined) {
+      try {
+        outcome = action.action.run(scope, attempt)
+        if (isPromiseLike(outcome)) first = { attempt, result: outcome }
+      } catch (error) {
+        first = { attempt, error }
+      }
+    }
+    if (first !== undefined || action.forEach !== undefined)
+      return continueRoute({ execution, assignment, route, counters, scope, results, place, acted, skipped }, position, first)
+    if (outcome instanceof ActionSignal) {
+      if (outcome.kind === 'drop') {
+        counters.dropped++
+        return undefined
+      }
+      execution.counters.skipped(outcome.reason)
+      skipped++
+    } else {
+      acted++
+      if (results !== undefined && action.as !== undefined) results[action.as] = outcome
+    }
+  }
+  countEnd(counters, acted, skipped)
+  return undefined
+}
+
+/** Goes on from the action that could not end at once. */
+async function continueRoute(run: RouteRun, position: number, first: FirstTry | undefined): Promise<Settlement> {
+  const { route, scope, counters, results } = run
+  for (let at = position; at < route.actions.length; at++) {
+    const action = route.actions[at]
+    if (action === undefined) break
+    if (at !== position && action.when !== undefined && !action.when(scope)) continue
+    const end =
+      action.forEach === undefined
+        ? await tryAction(run, action, scope, undefined, at === position ? first : undefined)
+        : await tryEach(run, action)
+    if (end.kind === 'released') return 'released'
+    if (end.kind === 'failed') {
+      const outcome = await giveUpAction(run, action, end.error, end.attempts)
+      if (outcome === 'released') return 'released'
+      if (action.continueOnError) continue
+      if (outcome === 'dead-lettered') counters.deadLettered++
+      else counters.failed++
+      return 'settled'
+    }
+    if (end.value instanceof ActionSignal) {
+      if (end.value.kind === 'drop') {
+        counters.dropped++
+        return 'settled'
+      }
+      run.execution.counters.skipped(end.value.reason)
+      run.skipped++
+    } else {
+      run.acted++
+      if (results !== undefined && action.as !== undefined) results[action.as] = end.value
+    }
+  }
+  countEnd(counters, run.acted, run.skipped)
+  return 'settled'
+}
+
+/** Tries one action until it succeeds, fails for good, or the partition is given up. */
+async function tryAction(
+  run: RouteRun,
+  action: ActionPlan,
+  scope: MessageScope,
+  element: number | undefined,
+  first: FirstTry | undefined,
+): Promise<ActionEnd> {
+  const { assignment, execution } = run
+  let started = first
+  for (let number = 1; ; number++) {
+    if (started === undefined && assignment.state === 'released') return { kind: 'released' }
+    const attempt = started?.attempt ?? new AttemptRun(scope, run.route, action.position, element, number, run.place.broker)
+    let failure: unknown
+    try {
+      return { kind: 'value', value: await outcomeOf(action, scope, attempt, started, assignment) }
+    } catch (error) {
+      failure = error
+    }
+    started = undefined
+    if (failure instanceof AttemptReleased) return { kind: 'released' }
+    if (number >= action.retry.attempts || isPermanent(failure)) return { kind: 'failed', error: failure, attempts: number }
+    execution.counters.retries++
+    const retryInMs = retryDelay(action.retry, number, execution.ports.random)
+    const cause = errorCause(failure)
+    execution.ports.log.info(
+      {
+        topic: scope.topic,
+        partition: scope.partition,
+        offset: scope.offset,
+        route: run.route.id,
+        action: actionName(action),
+        attempt: number,
+        retryInMs,
+        error: cause.type,
+      },
+      `failed, trying again: ${cause.message}`,
+    )
+    if (!(await assignment.wait(retryInMs))) return { kind: 'released' }
+  }
+}
+
+function outcomeOf(
+  action: ActionPlan,
+  scope: MessageScope,
+  attempt: AttemptRun,
+  started: FirstTry | undefined,
+  assignment: Assignment,
+): unknown {
+  if (started !== undefined && 'error' in started) throw started.error
+  const outcome = started === undefined ? action.action.run(scope, attempt) : started.result
+  return isPromiseLike(outcome) ? assignment.settleAttempt(outcome, attempt, action.timeoutMs) : outcome
+}
+
+/** Runs an action for each element in turn; an element that succeeded does not run again when a later one is retried. */
+async function tryEach(run: RouteRun, action: ActionPlan): Promise<ActionEnd> {
+  let elements: readonly unknown[]
+  try {
+    elements = action.forEach?.read(run.scope) ?? []
+  } catch (error) {
+    return { kind: 'failed', error, attempts: 1 }
+  }
+  const values: unknown[] = []
+  for (const [index, item] of elements.entries()) {
+    const end = await tryAction(run, action, run.scope.withItem(item), index, undefined)
+    if (end.kind !== 'value') return end
+    if (end.value instanceof ActionSignal) {
+      if (end.value.kind === 'drop') return end
+      run.execution.counters.skipped(end.value.reason)
+    }
+    values.push(end.value instanceof ActionSignal ? null : end.value)
+  }
+  return { kind: 'value', value: values }
+}
+
+function giveUpAction(
+  run: RouteRun,
+  action: ActionPlan,
+  error: unknown,
+  attempts: number,
+): Promise<'dead-lettered' | 'failed' | 'released'> {
+  return giveUp(run.execution, {
+    record: run.scope.record,
+    assignment: run.assignment,
+    policy: action.deadLetter,
+    cause: { group: run.place.group, route: run.route.id, action: actionName(action), attempts, ...errorCause(error) },
+  })
+}
+
+/** The message's data fails the route's schema: this route does not run, the others are not touched. */
+async function refuseData(
+  execution: Execution,
+  assignment: Assignment,
+  place: RoutePlace,
+  route: RoutePlan,
+  counters: RouteCounters,
+  message: MessageScope,
+  wrong: string,
+): Promise<Settlement> {
+  const outcome = await giveUp(execution, {
+    record: message.record,
+    assignment,
+    policy: route.deadLetter,
+    cause: { group: place.group, route: route.id, action: undefined, attempts: 1, type: 'invalid-data', message: wrong, stack: undefined },
+  })
+  if (outcome === 'released') return 'released'
+  if (outcome === 'dead-lettered') counters.deadLettered++
+  else counters.failed++
+  return 'settled'
+}
+
+function countEnd(counters: RouteCounters, acted: number, skipped: number): void {
+  if (acted === 0 && skipped > 0) counters.skipped++
+  else counters.done++
+}
+
+function actionName(action: ActionPlan): string {
+  return `${action.position}:${action.action.kind}`
+}
+
+function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}
