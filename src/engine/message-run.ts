@@ -16,6 +16,33 @@ export function runMessage(
   plan: SubscriptionPlan,
   record: SourceRecord,
 ): Promise<Settlement> | undefined {
+  try {
+    return routeMessage(execution, assignment, plan, record)?.catch(error => refuseMessage(execution, assignment, plan, record, error))
+  } catch (error) {
+    return refuseMessage(execution, assignment, plan, record, error)
+  }
+}
+
+/** A fault of our own must neither take the consumer down nor lose the message. */
+function refuseMessage(
+  execution: Execution,
+  assignment: Assignment,
+  plan: SubscriptionPlan,
+  record: SourceRecord,
+  error: unknown,
+): Promise<Settlement> {
+  const { topic, partition, offset } = record
+  const cause = errorCause(error)
+  execution.ports.log.error({ topic, partition, offset, error: cause.stack }, 'the message could not be processed; please report this')
+  return giveUpMessage(execution, assignment, plan, plan.deadLetter, record, cause.type, cause.message)
+}
+
+function routeMessage(
+  execution: Execution,
+  assignment: Assignment,
+  plan: SubscriptionPlan,
+  record: SourceRecord,
+): Promise<Settlement> | undefined {
   const decoded = decodeRecord(plan.envelope, record)
   if (decoded instanceof DecodeFailure) {
     execution.counters.undecodable++
