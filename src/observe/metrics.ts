@@ -1,0 +1,231 @@
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { CountedHistogram } from './counted-histogram.ts'
+import type { RealtimeSnapshot, ReloadSnapshot, SubscriptionSnapshot } from './snapshots.ts'
+
+export interface MetricsSources {
+  subscriptions(): Iterable<SubscriptionSnapshot>
+  realtime(): RealtimeSnapshot
+  reloads(): ReloadSnapshot
+}
+
+export interface Metrics {
+  readonly contentType: string
+  /** Everything in Prometheus's text format, read from the sources now. */
+  text(): Promise<string>
+}
+
+/**
+ * The metrics of one router, in a registry of its own: several routers can live in one process. Nothing is pushed here: the engine and
+ * the realtime server count in plain numbers, and a scrape reads them.
+ */
+export function createMetrics(sources: MetricsSources): Metrics {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const family = familiesOf(registry)
+  subscriptionMetrics(family, sources, registry)
+  realtimeMetrics(family, sources)
+  reloadMetrics(family, sources)
+  return { contentType: registry.contentType, text: () => registry.metrics() }
+}
+
+type Label = 'subscription' | 'route' | 'outcome' | 'reason' | 'topic' | 'partition'
+type Sample = readonly [labels: Partial<Record<Label, string | number>>, value: number]
+
+interface Families {
+  counter(name: string, help: string, labels: readonly Label[], read: () => Iterable<Sample>): void
+  gauge(name: string, help: string, labels: readonly Label[], read: () => Iterable<Sample>): void
+}
+
+function familiesOf(registry: Registry): Families {
+  const registers = [registry]
+  return {
+    counter(name, help, labelNames, read) {
+      new Counter({
+        name,
+        help,
+        labelNames,
+        registers,
+        collect() {
+          this.reset()
+          for (const [labels, value] of read()) this.inc(labels, value)
+        },
+      })
+    },
+    gauge(name, help, labelNames, read) {
+      new Gauge({
+        name,
+        help,
+        labelNames,
+        registers,
+        collect() {
+          this.reset()
+          for (const [labels, value] of read()) this.set(labels, value)
+        },
+      })
+    },
+  }
+}
+
+function subscriptionMetrics({ counter, gauge }: Families, sources: MetricsSources, registry: Registry): void {
+  const each = (value: (of: SubscriptionSnapshot) => number) => () => perSubscription(sources, s => [[{}, value(s)]])
+  const one = ['subscription'] as const
+  counter(
+    'signalbox_messages_received_total',
+    'Messages taken from the broker',
+    one,
+    each(s => s.received),
+  )
+  counter(
+    'signalbox_messages_settled_total',
+    'Messages that reached an end: done, dead-lettered, filtered or skipped',
+    one,
+    each(s => s.settled),
+  )
+  counter(
+    'signalbox_messages_unmatched_total',
+    'Messages that no route names, under unmatched: ignore',
+    one,
+    each(s => s.unmatched),
+  )
+  counter(
+    'signalbox_messages_undecodable_total',
+    'Messages that could not be decoded',
+    one,
+    each(s => s.undecodable),
+  )
+  counter('signalbox_route_outcomes_total', 'How routes ended, per message that they name', ['subscription', 'route', 'outcome'], () =>
+    perSubscription(sources, function* (s) {
+      for (const { route, outcomes } of s.routes) {
+        for (const [outcome, count] of Object.entries(outcomes)) yield [{ route, outcome }, count]
+      }
+    }),
+  )
+  counter('signalbox_skips_total', 'Actions that were left out', ['subscription', 'reason'], () =>
+    perSubscription(sources, s => byReason(s.skips)),
+  )
+  counter(
+    'signalbox_retries_total',
+    'Attempts after the first one',
+    one,
+    each(s => s.retries),
+  )
+  counter(
+    'signalbox_commit_failures_total',
+    'Offset commits that did not arrive',
+    one,
+    each(s => s.commitFailures),
+  )
+  counter(
+    'signalbox_dead_letter_write_failures_total',
+    'Dead letters that could not be written and are tried again',
+    one,
+    each(s => s.deadLetterWriteFailures),
+  )
+  gauge(
+    'signalbox_messages_in_flight',
+    'Messages taken and not settled yet',
+    one,
+    each(s => s.inFlight),
+  )
+  gauge(
+    'signalbox_consumer_connected',
+    '1 while the consumer is connected to its broker',
+    one,
+    each(s => (s.connected ? 1 : 0)),
+  )
+  gauge(
+    'signalbox_consumer_paused_partitions',
+    'Partitions that are not fetched at the moment',
+    one,
+    each(s => s.pausedPartitions),
+  )
+  gauge(
+    'signalbox_consumer_lag_messages',
+    'Messages between the committed position and the end of the partition',
+    ['subscription', 'topic', 'partition'],
+    () =>
+      perSubscription(sources, function* (s) {
+        for (const { topic, partition, lag } of s.partitions) if (lag !== undefined) yield [{ topic, partition }, lag]
+      }),
+  )
+  registry.registerMetric(
+    new CountedHistogram(
+      'signalbox_message_duration_seconds',
+      'Time from taking a message to its end, for messages that waited for something',
+      () => [...sources.subscriptions()].map(s => [s.subscription, s.durations] as const),
+    ),
+  )
+}
+
+function realtimeMetrics({ counter, gauge }: Families, sources: MetricsSources): void {
+  const value = (read: (of: RealtimeSnapshot) => number) => (): Sample[] => [[{}, read(sources.realtime())]]
+  gauge(
+    'signalbox_realtime_sockets',
+    'Connected sockets',
+    [],
+    value(r => r.sockets),
+  )
+  gauge(
+    'signalbox_realtime_channels',
+    'Channels with a subscriber',
+    [],
+    value(r => r.channels),
+  )
+  gauge(
+    'signalbox_realtime_subscriptions',
+    'Subscriptions of all sockets',
+    [],
+    value(r => r.subscriptions),
+  )
+  gauge(
+    'signalbox_realtime_queue_bytes',
+    'Bytes waiting in the queues of all sockets',
+    [],
+    value(r => r.queueBytes),
+  )
+  counter(
+    'signalbox_realtime_frames_sent_total',
+    'Frames written to sockets',
+    [],
+    value(r => r.framesOut),
+  )
+  counter(
+    'signalbox_realtime_sent_bytes_total',
+    'Bytes written to sockets',
+    [],
+    value(r => r.bytesOut),
+  )
+  counter(
+    'signalbox_realtime_broadcasts_total',
+    'Events broadcast to a channel',
+    [],
+    value(r => r.broadcasts),
+  )
+  counter('signalbox_realtime_closes_total', 'Sockets closed', ['reason'], () => byReason(sources.realtime().closes))
+  counter('signalbox_realtime_refusals_total', 'Connections, subscriptions and frames refused', ['reason'], () =>
+    byReason(sources.realtime().refusals),
+  )
+}
+
+function reloadMetrics({ counter, gauge }: Families, sources: MetricsSources): void {
+  counter('signalbox_reloads_total', 'Configuration changes seen', ['outcome'], () => {
+    const { applied, rejected } = sources.reloads()
+    return [
+      [{ outcome: 'applied' }, applied],
+      [{ outcome: 'rejected' }, rejected],
+    ]
+  })
+  gauge('signalbox_config_generation', 'The generation of the configuration that is at work', [], () => [
+    [{}, sources.reloads().generation],
+  ])
+}
+
+function* perSubscription(sources: MetricsSources, samples: (of: SubscriptionSnapshot) => Iterable<Sample>): Generator<Sample> {
+  for (const snapshot of sources.subscriptions()) {
+    for (const [labels, value] of samples(snapshot)) yield [{ subscription: snapshot.subscription, ...labels }, value]
+  }
+}
+
+function* byReason(counts: Iterable<readonly [string, number]>): Generator<Sample> {
+  for (const [reason, count] of counts) yield [{ reason }, count]
+}

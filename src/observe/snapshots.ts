@@ -1,0 +1,66 @@
+/** What metrics need to know of one subscription, taken when somebody scrapes. Totals count from the start of the process. */
+export interface SubscriptionSnapshot {
+  /** The subscription's name: `orders`, `shop/orders`. */
+  readonly subscription: string
+  /** Messages taken from the broker. */
+  readonly received: number
+  /** Messages that reached an end and no longer hold back the commit. */
+  readonly settled: number
+  /** Messages that no route names, under `unmatched: ignore`. */
+  readonly unmatched: number
+  readonly undecodable: number
+  readonly routes: Iterable<RouteSnapshot>
+  /** Actions left out, by reason: `no-event`, `null-data`. */
+  readonly skips: Iterable<readonly [reason: string, count: number]>
+  readonly retries: number
+  readonly inFlight: number
+  readonly partitions: Iterable<PartitionSnapshot>
+  readonly connected: boolean
+  /** Partitions that are not fetched at the moment: their window is full, or `onFailure: stop` stopped them. */
+  readonly pausedPartitions: number
+  readonly commitFailures: number
+  readonly deadLetterWriteFailures: number
+  readonly durations: DurationSnapshot
+}
+
+export interface RouteSnapshot {
+  readonly route: string
+  readonly outcomes: Readonly<Record<RouteOutcome, number>>
+}
+
+/** How a route ended for a message. `failed`: given up under `deadLetter: none`, `onFailure: skip`. `dropped`: a handler returned `drop()`. */
+export type RouteOutcome = 'done' | 'filtered' | 'skipped' | 'dropped' | 'dead_lettered' | 'failed'
+
+export interface PartitionSnapshot {
+  readonly topic: string
+  readonly partition: number
+  /** Messages between the committed position and the broker's next offset; undefined until the broker has said. */
+  readonly lag: number | undefined
+}
+
+/** Counts of message durations: how many took at most each bound, each counted in one bucket only, and one count more for the rest. */
+export interface DurationSnapshot {
+  readonly boundsMs: readonly number[]
+  /** One longer than `boundsMs`. */
+  readonly counts: readonly number[]
+  readonly sumMs: number
+}
+
+export interface RealtimeSnapshot {
+  readonly sockets: number
+  readonly channels: number
+  readonly subscriptions: number
+  /** Waiting in all sockets' queues. */
+  readonly queueBytes: number
+  readonly framesOut: number
+  readonly bytesOut: number
+  readonly broadcasts: number
+  readonly closes: Iterable<readonly [reason: string, count: number]>
+  readonly refusals: Iterable<readonly [reason: string, count: number]>
+}
+
+export interface ReloadSnapshot {
+  readonly applied: number
+  readonly rejected: number
+  readonly generation: number
+}
