@@ -1,3 +1,4 @@
+import type { SourceRange } from '../diagnostics/problem.ts'
 import type { Condition, Scope, Template } from './scope.ts'
 
 /** Everything the engine needs to route messages, compiled from all files of a project. Immutable: a reload makes a new one. */
@@ -142,11 +143,21 @@ export interface CompiledAction {
   readonly kind: string
   /** For people: `broadcast private-user.{{data.user_id}}`. */
   readonly summary: string
+  /** The module that must be loaded before the action can run, and where the file names it. */
+  readonly handler?: HandlerUse
   /**
    * Runs one attempt. Synchronous where it can be: a promise costs the hot path. Returns the result for `as`, or an ActionSignal.
    * Throws or rejects on failure; an error with `permanent: true` or the name `PermanentError` is not retried.
    */
   run(scope: Scope, attempt: Attempt): unknown
+}
+
+/** A handler that an action calls: its module relative to the project's root, and the place to point at when it cannot be loaded. */
+export interface HandlerUse {
+  readonly module: string
+  readonly exportName: string
+  readonly file: string
+  readonly range: SourceRange
 }
 
 /** One try of one action on one message (or one element of it, inside forEach). */

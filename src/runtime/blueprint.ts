@@ -1,0 +1,57 @@
+import type { ActionPorts } from '../actions/ports.ts'
+import { actionTypes } from '../actions/registry.ts'
+import { compilePlan } from '../compiler/compile-plan.ts'
+import type { HandlerUse, RoutingPlan } from '../compiler/plan.ts'
+import { loadProject, type Project } from '../config/load-project.ts'
+import type { RouterConfig } from '../config/router-config.ts'
+import type { Problem } from '../diagnostics/problem.ts'
+
+/** A project read and compiled, with everything that is wrong with it. Nothing of it runs yet. */
+export interface Blueprint {
+  readonly project: Project
+  readonly plan: RoutingPlan
+  readonly problems: readonly Problem[]
+}
+
+export interface BlueprintOptions {
+  readonly root: string
+  readonly env: NodeJS.ProcessEnv
+  readonly mode: 'validate' | 'dev' | 'run'
+  /** Only these route files, as given on a command line; default: all. */
+  readonly paths?: readonly string[]
+  /** What the actions act on; without it the plan can be looked at, not run. */
+  readonly ports?: ActionPorts
+  /** The last word on router.yaml: command-line flags, and what a running router cannot change. */
+  readonly adjust?: (config: RouterConfig) => RouterConfig
+}
+
+export async function draftBlueprint(options: BlueprintOptions): Promise<Blueprint> {
+  const { root, env, mode, paths } = options
+  const project = await loadProject({ root, env, mode, ...(paths === undefined ? {} : { paths }) })
+  const router = options.adjust?.(project.router) ?? project.router
+  const { plan, problems } = compilePlan({ ...project, router }, actionTypes(options.ports ?? idlePorts))
+  return { project: { ...project, router }, plan, problems: sorted([...project.problems, ...problems]) }
+}
+
+/** Every handler that the plan calls, once. */
+export function handlersOf(plan: RoutingPlan): readonly HandlerUse[] {
+  const uses = new Map<string, HandlerUse>()
+  for (const { routes, unmatched } of plan.subscriptions)
+    for (const route of unmatched.policy === 'actions' ? [...routes, unmatched.route] : routes)
+      for (const { action } of route.actions)
+        if (action.handler !== undefined) uses.set(`${action.handler.module}#${action.handler.exportName}`, action.handler)
+  return [...uses.values()]
+}
+
+function sorted(problems: readonly Problem[]): readonly Problem[] {
+  const line = (problem: Problem) => problem.range?.start.line ?? 0
+  const column = (problem: Problem) => problem.range?.start.column ?? 0
+  return problems.toSorted((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : line(a) - line(b) || column(a) - column(b)))
+}
+
+const idlePorts: ActionPorts = {
+  broadcast: { hasSubscribers: () => false, broadcast: () => {} },
+  emit: { emit: () => Promise.reject(new Error('this plan is for looking at, not for running')) },
+  handlers: { get: () => undefined },
+  log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+}

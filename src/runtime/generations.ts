@@ -1,0 +1,147 @@
+import { createHash } from 'node:crypto'
+import type { ActionPorts, HandlerPort } from '../actions/ports.ts'
+import type { RoutingPlan, SubscriptionPlan } from '../compiler/plan.ts'
+import type { Project } from '../config/load-project.ts'
+import type { RouterConfig } from '../config/router-config.ts'
+import { hasErrors, type Problem } from '../diagnostics/problem.ts'
+import { type Blueprint, draftBlueprint, handlersOf } from './blueprint.ts'
+import { HandlerModules } from './handler-modules.ts'
+
+/** One version of the configuration at work: everything in it was read, compiled and loaded together. */
+export interface Generation {
+  readonly number: number
+  readonly project: Project
+  readonly plan: RoutingPlan
+  readonly handlers: HandlerModules
+  readonly fingerprint: string
+  readonly problems: readonly Problem[]
+}
+
+/** A try at a new generation: it is ready, or something is wrong with it, or nothing has changed. */
+export type Draft =
+  | { readonly kind: 'ready'; readonly generation: Generation }
+  | {
+      readonly kind: 'rejected'
+      readonly problems: readonly Problem[]
+      readonly sources: ReadonlyMap<string, string>
+      readonly fingerprint: string
+    }
+  | { readonly kind: 'unchanged' }
+
+export interface GenerationsOptions {
+  readonly root: string
+  readonly env: NodeJS.ProcessEnv
+  readonly mode: 'dev' | 'run'
+  /** Flags, and in a running router what only a restart can change. */
+  readonly adjust: (config: RouterConfig) => RouterConfig
+  readonly overrides: PlanOverrides
+  readonly onSecrets: (secrets: readonly string[]) => void
+}
+
+/** Flags of `run` that stand above every file. */
+export interface PlanOverrides {
+  readonly batchSize?: number | undefined
+  readonly timeoutMs?: number | undefined
+}
+
+/** Makes generations and holds the current one. Drafting changes nothing: only `adopt` does. */
+export class Generations {
+  readonly #options: GenerationsOptions
+  #current: Generation | undefined
+  #lastRejected: string | undefined
+
+  constructor(options: GenerationsOptions) {
+    this.#options = options
+  }
+
+  get current(): Generation | undefined {
+    return this.#current
+  }
+
+  /** Handlers of the current generation, looked up at each attempt: a message that waits for a retry gets the newest code. */
+  readonly handlers: HandlerPort = { get: (module, exportName) => this.#current?.handlers.get(module, exportName) }
+
+  async draft(ports: ActionPorts): Promise<Draft> {
+    const { root, env, mode, adjust } = this.#options
+    const blueprint = await draftBlueprint({ root, env, mode, ports, adjust })
+    this.#options.onSecrets(blueprint.project.secrets)
+    const fingerprint = fingerprintOf(blueprint)
+    const references = handlersOf(blueprint.plan)
+    const sameHandlers = this.#current?.handlers.isCurrentFor(references) ?? false
+    if (sameHandlers && this.#current?.fingerprint === fingerprint) {
+      this.#lastRejected = undefined
+      return { kind: 'unchanged' }
+    }
+    if (hasErrors(blueprint.problems)) return this.#reject(blueprint, blueprint.problems, fingerprint)
+    const handlers = sameHandlers && this.#current !== undefined ? this.#current.handlers : await HandlerModules.load(root, references)
+    if (!(handlers instanceof HandlerModules)) {
+      const faults = handlers.flatMap(({ module, message }) =>
+        references
+          .filter(reference => reference.module === module)
+          .slice(0, 1)
+          .map(
+            ({ file, range }): Problem => ({
+              code: 'handler-invalid',
+              severity: 'error',
+              file,
+              range,
+              message: `the handler ${module} cannot be used: ${message}`,
+            }),
+          ),
+      )
+      return this.#reject(blueprint, [...blueprint.problems, ...faults], `${fingerprint} ${JSON.stringify(handlers)}`)
+    }
+    const generation = {
+      number: (this.#current?.number ?? 0) + 1,
+      project: blueprint.project,
+      plan: overridden(blueprint.plan, this.#options.overrides),
+      handlers,
+      fingerprint,
+      problems: blueprint.problems,
+    }
+    return { kind: 'ready', generation }
+  }
+
+  /** Makes a draft the current generation, and returns the one it replaces. */
+  adopt(generation: Generation): Generation | undefined {
+    const previous = this.#current
+    this.#current = generation
+    this.#lastRejected = undefined
+    return previous
+  }
+
+  /** The same broken files are told about once. */
+  #reject({ project }: Blueprint, problems: readonly Problem[], fingerprint: string): Draft {
+    if (this.#lastRejected === fingerprint) return { kind: 'unchanged' }
+    this.#lastRejected = fingerprint
+    return { kind: 'rejected', problems, sources: project.sources, fingerprint }
+  }
+}
+
+function overridden(plan: RoutingPlan, { batchSize, timeoutMs }: PlanOverrides): RoutingPlan {
+  if (batchSize === undefined && timeoutMs === undefined) return plan
+  const override = (subscription: SubscriptionPlan): SubscriptionPlan => ({
+    ...subscription,
+    batch: { size: batchSize ?? subscription.batch.size, timeoutMs: timeoutMs ?? subscription.batch.timeoutMs },
+  })
+  return { subscriptions: plan.subscriptions.map(override) }
+}
+
+/** Changes when any file that was read changes, and when an environment variable in it does. */
+function fingerprintOf({ project, problems }: Blueprint): string {
+  const hash = createHash('sha256')
+  for (const [file, text] of [...project.sources].toSorted(([a], [b]) => (a < b ? -1 : 1))) hash.update(JSON.stringify([file, text]))
+  for (const [file, schema] of project.eventSchemas) hash.update(JSON.stringify([file, schema]))
+  hash.update(JSON.stringify([project.router, problems]))
+  return hash.digest('hex')
+}
+
+/** Names of the subscriptions whose own file differs, or all of them where router.yaml does. */
+export function changedSubscriptions(from: Generation, to: Generation): ReadonlySet<string> {
+  const routerChanged = JSON.stringify(from.project.router) !== JSON.stringify(to.project.router)
+  const handlersChanged = from.handlers !== to.handlers
+  const changed = to.plan.subscriptions.filter(
+    ({ file }) => routerChanged || handlersChanged || from.project.sources.get(file) !== to.project.sources.get(file),
+  )
+  return new Set(changed.map(({ name }) => name))
+}

@@ -1,0 +1,179 @@
+import { createHash } from 'node:crypto'
+import { readFileSync, realpathSync } from 'node:fs'
+import { join, sep } from 'node:path'
+import { createJiti } from 'jiti'
+import { defineHandler, drop, type Handler, PermanentError } from '../actions/handler.ts'
+
+/** What handler modules get for `import ... from 'signalbox'`: always this router's own, wherever the project lives. */
+const library = { defineHandler, drop, PermanentError }
+
+/** A module that a route names: its path relative to the project's root, and the export that is called. */
+export interface HandlerReference {
+  readonly module: string
+  readonly exportName: string
+}
+
+/** A handler module that cannot be used: its file and why, in one sentence. */
+export interface HandlerFault {
+  readonly module: string
+  readonly message: string
+}
+
+type Lifecycle = () => unknown
+
+const teardownLimitMs = 10_000
+
+/**
+ * The handler modules of one generation, loaded together so that they share their own dependencies. Loading again after an edit gives new
+ * code for every file of the project, while packages in node_modules stay loaded.
+ */
+export class HandlerModules {
+  readonly #handlers: ReadonlyMap<string, Handler>
+  readonly #teardowns: readonly Lifecycle[]
+  /** Absolute paths of every project file that was read: the modules and what they import. */
+  readonly files: readonly string[]
+  readonly fingerprint: string
+  #running = 0
+  #whenIdle: (() => void) | undefined
+
+  private constructor(
+    handlers: ReadonlyMap<string, Handler>,
+    teardowns: readonly Lifecycle[],
+    files: readonly string[],
+    fingerprint: string,
+  ) {
+    this.#teardowns = teardowns
+    this.#handlers = teardowns.length === 0 ? handlers : new Map([...handlers].map(([name, handler]) => [name, this.#counted(handler)]))
+    this.files = files
+    this.fingerprint = fingerprint
+  }
+
+  static readonly none = new HandlerModules(new Map(), [], [], fingerprintOf([], []))
+
+  /** Loads every module and awaits its `setup()`. What was set up is torn down again when a later one fails. */
+  static async load(root: string, references: readonly HandlerReference[]): Promise<HandlerModules | readonly HandlerFault[]> {
+    if (references.length === 0) return HandlerModules.none
+    const realRoot = realpathSync(root)
+    const jiti = createJiti(join(realRoot, 'router.yaml'), {
+      moduleCache: true,
+      fsCache: false,
+      interopDefault: false,
+      virtualModules: { signalbox: library },
+    })
+    for (const file of Object.keys(jiti.cache)) if (isProjectFile(realRoot, file)) delete jiti.cache[file]
+    const handlers = new Map<string, Handler>()
+    const lifecycles = new Map<string, { setup: Lifecycle | undefined; teardown: Lifecycle | undefined }>()
+    const faults: HandlerFault[] = []
+    for (const { module, exportName } of references) {
+      try {
+        const exports: unknown = jiti(join(realRoot, module))
+        const handler = exportOf(exports, exportName)
+        if (typeof handler !== 'function') {
+          faults.push({
+            module,
+            message: `${exportName === 'default' ? 'the default export' : `the export ${exportName}`} is ${handler === undefined ? 'missing' : 'not a function'}`,
+          })
+          continue
+        }
+        handlers.set(handlerKey(module, exportName), (event, context) => handler(event, context))
+        lifecycles.set(module, { setup: lifecycle(exports, 'setup'), teardown: lifecycle(exports, 'teardown') })
+      } catch (error) {
+        faults.push({ module, message: loadFailure(error, realRoot) })
+      }
+    }
+    const files = Object.keys(jiti.cache).filter(file => isProjectFile(realRoot, file))
+    if (faults.length > 0) return faults
+    const teardowns: Lifecycle[] = []
+    for (const [module, { setup, teardown }] of lifecycles) {
+      try {
+        await setup?.()
+        if (teardown !== undefined) teardowns.push(teardown)
+      } catch (error) {
+        await Promise.allSettled(teardowns.map(undo => undo()))
+        return [{ module, message: `setup() failed: ${error instanceof Error ? error.message : String(error)}` }]
+      }
+    }
+    return new HandlerModules(handlers, teardowns, files, fingerprintOf(files, references))
+  }
+
+  /** True where loading these references again would give the same code. */
+  isCurrentFor(references: readonly HandlerReference[]): boolean {
+    return this.fingerprint === fingerprintOf(this.files, references)
+  }
+
+  get(module: string, exportName: string): Handler | undefined {
+    return this.#handlers.get(handlerKey(module, exportName))
+  }
+
+  /** Awaits calls under way, up to a limit, then the modules' `teardown()`. Failures are returned, not thrown. */
+  async retire(): Promise<readonly unknown[]> {
+    if (this.#teardowns.length === 0) return []
+    if (this.#running > 0) {
+      await new Promise<void>(resolve => {
+        const timer = setTimeout(resolve, teardownLimitMs)
+        this.#whenIdle = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+    }
+    const ended = await Promise.allSettled(this.#teardowns.map(async teardown => teardown()))
+    return ended.flatMap(result => (result.status === 'rejected' ? [result.reason] : []))
+  }
+
+  /** Counts calls under way, so that `teardown()` does not pull a connection from under them. */
+  #counted(handler: Handler): Handler {
+    return async (event, context) => {
+      this.#running++
+      try {
+        return await handler(event, context)
+      } finally {
+        this.#running--
+        if (this.#running === 0) this.#whenIdle?.()
+      }
+    }
+  }
+}
+
+function handlerKey(module: string, exportName: string): string {
+  return `${module}#${exportName}`
+}
+
+function isProjectFile(root: string, file: string): boolean {
+  return file.startsWith(root + sep) && !file.includes(`${sep}node_modules${sep}`)
+}
+
+function exportOf(exports: unknown, name: string): unknown {
+  if (typeof exports === 'function' && name === 'default') return exports
+  if (typeof exports !== 'object' || exports === null) return undefined
+  return Object.hasOwn(exports, name) ? Reflect.get(exports, name) : undefined
+}
+
+function lifecycle(exports: unknown, name: string): Lifecycle | undefined {
+  const value = exportOf(exports, name)
+  return typeof value === 'function' ? () => value() : undefined
+}
+
+/** The loader's message without its stack and without the machine's paths. */
+function loadFailure(error: unknown, root: string): string {
+  const message = error instanceof Error ? error.message : String(error)
+  return message
+    .replaceAll(root + sep, '')
+    .replace(/\s*\n\s*/g, ' ')
+    .trim()
+}
+
+/** Changes when any of the files changes, disappears, or when other handlers are asked for. */
+function fingerprintOf(files: readonly string[], references: readonly HandlerReference[]): string {
+  const hash = createHash('sha256')
+  for (const { module, exportName } of references) hash.update(`${handlerKey(module, exportName)}\n`)
+  for (const file of files) {
+    hash.update(`${file}\n`)
+    try {
+      hash.update(readFileSync(file))
+    } catch {
+      hash.update('gone')
+    }
+  }
+  return hash.digest('hex')
+}

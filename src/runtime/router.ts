@@ -1,0 +1,375 @@
+import { randomBytes } from 'node:crypto'
+import { resolve } from 'node:path'
+import type { ActionPorts } from '../actions/ports.ts'
+import { BrokerError } from '../brokers/broker.ts'
+import type { RoutingPlan, SubscriptionPlan } from '../compiler/plan.ts'
+import { didYouMean } from '../config/did-you-mean.ts'
+import type { AppConfig, RouterConfig } from '../config/router-config.ts'
+import type { SubscriptionCounters } from '../engine/counters.ts'
+import { createInspector, type Inspector, InspectorError } from '../inspector/inspector.ts'
+import { describeSubscriptions } from '../inspector/inspector-state.ts'
+import { tapHub } from '../inspector/tapped-hub.ts'
+import { createMetrics } from '../observe/metrics.ts'
+import type { Hub } from '../realtime/hub.ts'
+import { ListenError } from '../realtime/listen.ts'
+import { createRealtimeServer, type RealtimeServer } from '../realtime/realtime-server.ts'
+import type { ResolvedApp } from '../realtime/settings.ts'
+import { describeDiff, diffPlans } from '../reload/plan-diff.ts'
+import { BrokerSet, eventRecord } from './broker-set.ts'
+import { Fleet } from './fleet.ts'
+import { keepFrozen } from './frozen-config.ts'
+import { changedSubscriptions, type Generation, Generations } from './generations.ts'
+import { ProjectWatch } from './project-watch.ts'
+import type { OutgoingEvent, ReloadResult, RouterAddress, RouterOptions, RunningRouter } from './router-options.ts'
+import { snapshotOf } from './snapshots.ts'
+import { StartError } from './start-error.ts'
+import { SubscriptionRunner } from './subscription-runner.ts'
+import { systemClock } from './system-clock.ts'
+import { whenEmpty } from './when-empty.ts'
+
+/** The part of the grace period that is left for closing sockets, in ms. */
+const socketsGraceMs = 5_000
+
+/** Starts a router on a project. Rejects with StartError; brokers that cannot be reached yet are waited for. */
+export async function startRouter(options: RouterOptions): Promise<RunningRouter> {
+  const router = new Router(options)
+  await router.start()
+  return router
+}
+
+class Router implements RunningRouter {
+  readonly done: Promise<void>
+  readonly ready: Promise<void>
+  readonly #options: RouterOptions
+  readonly #generations: Generations
+  readonly #reloads = { applied: 0, rejected: 0 }
+  readonly #stopping = new AbortController()
+  #isDone: () => void = () => {}
+  #isReady: () => void = () => {}
+  #parts: Parts | undefined
+  #address: RouterAddress = { host: '127.0.0.1', port: 0 }
+  #started: RouterConfig | undefined
+  #waiting: readonly string[] = []
+  #reloading: Promise<unknown> = Promise.resolve()
+  #stopped: Promise<void> | undefined
+  #everReady = false
+
+  constructor(options: RouterOptions) {
+    this.#options = options
+    this.done = new Promise(resolveDone => {
+      this.#isDone = resolveDone
+    })
+    this.ready = new Promise(resolveReady => {
+      this.#isReady = resolveReady
+    })
+    this.#generations = new Generations({
+      root: resolve(options.root),
+      env: options.env,
+      mode: options.mode,
+      adjust: config => this.#adjust(config),
+      overrides: { batchSize: options.batchSize, timeoutMs: options.timeoutMs },
+      onSecrets: secrets => options.onSecrets?.(secrets),
+    })
+  }
+
+  get address(): RouterAddress {
+    return this.#address
+  }
+
+  async start(): Promise<void> {
+    const late: { hub: Hub | undefined; brokers: BrokerSet | undefined } = { hub: undefined, brokers: undefined }
+    const ports = this.#portsOver(late)
+    const draft = await this.#generations.draft(ports)
+    if (draft.kind !== 'ready') throw new StartError('problems', 'the configuration has problems', draft.kind === 'rejected' ? draft : {})
+    const { generation } = draft
+    const config = generation.project.router
+    const embedded = this.#options.mode === 'dev' && this.#options.broker === undefined
+    const brokers = new BrokerSet({ clientId: config.name, log: this.#options.log, embedded })
+    const server = this.#createServer(config)
+    const inspector = this.#createInspector(config, brokers)
+    late.brokers = brokers
+    late.hub = inspector === undefined ? server.hub : tapHub(server.hub, config.server.apps[0]?.id ?? '', inspector.page)
+    const fleet = new Fleet((plan, counters) => this.#createRunner(plan, counters), config.shutdown.rebalanceMs)
+    this.#parts = { ports, brokers, server, inspector, fleet, watch: undefined }
+    this.#started = config
+    this.#generations.adopt(generation)
+    try {
+      await this.#open(server, inspector)
+    } catch (error) {
+      await this.#closeParts()
+      throw error
+    }
+    fleet.start(generation.plan)
+    this.#noteJoined()
+    if (this.#options.watch ?? true) await this.#watchFiles(generation)
+    if (this.#options.stopWhenEmpty === true) void this.#stopWhenEmpty()
+  }
+
+  async publish(event: OutgoingEvent): Promise<void> {
+    const { brokers } = this.#running()
+    const { project } = this.#generation()
+    await brokers.get(project.router.broker, project.router).produce(eventRecord(event))
+  }
+
+  /** One reload at a time; edits that arrive during one are seen by the next. */
+  reload(): Promise<ReloadResult> {
+    const next = this.#reloading.then(() => this.#reloadNow())
+    this.#reloading = next.catch(() => {})
+    return next
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stopNow().finally(() => this.#isDone())
+    return this.#stopped
+  }
+
+  async #reloadNow(): Promise<ReloadResult> {
+    if (this.#stopping.signal.aborted) return { kind: 'unchanged' }
+    const { ports, fleet, server, inspector, watch } = this.#running()
+    const draft = await this.#generations.draft(ports)
+    const result = draft.kind === 'ready' ? await this.#apply(draft.generation, fleet, server, watch) : draft
+    if (result.kind === 'unchanged') return result
+    if (result.kind === 'rejected') this.#reloads.rejected++
+    else this.#reloads.applied++
+    inspector?.page.reloaded(result)
+    this.#options.onReload?.(result)
+    return result
+  }
+
+  async #apply(generation: Generation, fleet: Fleet, server: RealtimeServer, watch: ProjectWatch | undefined): Promise<ReloadResult> {
+    const { project, plan, problems } = generation
+    const previous = this.#generations.adopt(generation)
+    const before: RoutingPlan = previous?.plan ?? { subscriptions: [] }
+    const diff = diffPlans(before, plan)
+    server.updateConfig({ origins: project.router.server.origins, limits: project.router.server.limits })
+    const applied = fleet.apply(diff)
+    watch?.follow(project, generation.handlers.files)
+    await applied
+    if (previous !== undefined && previous.handlers !== generation.handlers) void this.#retireHandlers(previous)
+    const changed = previous === undefined ? new Set<string>() : changedSubscriptions(previous, generation)
+    const waits = this.#waiting.map(key => `router.yaml: ${key} changed, which takes a restart`)
+    const summary = [...describeDiff(diff, changed), ...waits]
+    return { kind: 'applied', generation: generation.number, summary, problems, sources: project.sources }
+  }
+
+  async #stopNow(): Promise<void> {
+    this.#stopping.abort()
+    const { log } = this.#options
+    const parts = this.#parts
+    if (parts === undefined) return
+    await parts.watch?.close()
+    await this.#reloading
+    const graceMs = this.#generation().project.router.shutdown.graceMs
+    const started = performance.now()
+    const drained = await parts.fleet.stop(Math.max(graceMs - socketsGraceMs, graceMs / 2))
+    for (const { subscription, finished, released } of drained)
+      if (released > 0) log.warn({ subscription, released, finished }, 'messages were released and will be delivered again')
+    const left = Math.max(graceMs - (performance.now() - started), 500)
+    await this.#closeParts(Math.min(left, socketsGraceMs))
+    await this.#retireHandlers(this.#generation())
+    log.info({ tookMs: Math.round(performance.now() - started) }, 'stopped')
+  }
+
+  async #closeParts(socketsMs = 0): Promise<void> {
+    const { brokers, server, inspector } = this.#running()
+    await inspector?.page.close()
+    await server.close({ graceMs: socketsMs })
+    await brokers.close()
+  }
+
+  /** Ports that reach parts which are made later: actions are compiled before the server and the brokers exist. */
+  #portsOver(late: { hub: Hub | undefined; brokers: BrokerSet | undefined }): ActionPorts {
+    return {
+      broadcast: {
+        hasSubscribers: (app, channel) => late.hub?.hasSubscribers(app, channel) ?? false,
+        broadcast: (app, channel, event, data, except) => late.hub?.broadcast(app, channel, event, data, except),
+      },
+      emit: {
+        emit: async (broker, record) => {
+          if (late.brokers === undefined) throw new BrokerError('closed', 'the router has not started', { retriable: true })
+          await late.brokers.get(broker, this.#generation().project.router).produce(record)
+        },
+      },
+      handlers: this.#generations.handlers,
+      log: this.#options.log,
+    }
+  }
+
+  #createServer(config: RouterConfig): RealtimeServer {
+    const { log, mode } = this.#options
+    const metrics = createMetrics({
+      subscriptions: () => [...(this.#parts?.fleet.runners ?? [])].map(snapshotOf),
+      realtime: () => realtimeSnapshot(server),
+      reloads: () => ({ ...this.#reloads, generation: this.#generations.current?.number ?? 0 }),
+    })
+    const server: RealtimeServer = createRealtimeServer({
+      config: { ...config.server, apps: this.#resolveApps(config.server.apps) },
+      log,
+      mode,
+      endpoints: {
+        ready: () => this.#readiness(),
+        metrics: async () => ({ contentType: metrics.contentType, body: await metrics.text() }),
+      },
+    })
+    return server
+  }
+
+  #createInspector(config: RouterConfig, brokers: BrokerSet): InspectorPart | undefined {
+    const { inspector, log } = this.#options
+    const [app] = config.server.apps
+    if (inspector === undefined || app === undefined) return undefined
+    const pusher = { key: app.key, port: config.server.port }
+    const page = createInspector({
+      host: '127.0.0.1',
+      port: inspector.port,
+      token: inspector.token,
+      pusher,
+      log,
+      state: () => ({
+        app: config.name,
+        generation: this.#generations.current?.number ?? 0,
+        subscriptions: describeSubscriptions(this.#generations.current?.plan ?? { subscriptions: [] }),
+      }),
+      publish: event => brokers.get(config.broker, this.#generation().project.router).produce(eventRecord(event)),
+    })
+    return { page, pusher }
+  }
+
+  async #open(server: RealtimeServer, inspector: InspectorPart | undefined): Promise<void> {
+    try {
+      const address = await server.listen()
+      this.#address = address
+      if (inspector === undefined) return
+      inspector.pusher.port = address.port
+      const { port } = await inspector.page.listen()
+      this.#address = { ...address, inspector: { host: '127.0.0.1', port } }
+    } catch (error) {
+      if (error instanceof ListenError || error instanceof InspectorError)
+        throw new StartError(error.code === 'port-in-use' ? 'port-in-use' : 'cannot-listen', error.message, {
+          hint: error.hint,
+          cause: error,
+        })
+      throw error
+    }
+  }
+
+  #createRunner(plan: SubscriptionPlan, counters: SubscriptionCounters | undefined): SubscriptionRunner {
+    const { log, maxMessages } = this.#options
+    const { project } = this.#generation()
+    const broker = this.#running().brokers.get(plan.broker, project.router)
+    return new SubscriptionRunner({
+      plan,
+      broker,
+      counters,
+      ports: { clock: systemClock, random: Math.random, log, writeDeadLetter: record => broker.produce(record) },
+      rebalanceMs: project.router.shutdown.rebalanceMs,
+      maxMessages: maxMessages === 0 ? undefined : maxMessages,
+      onLimit: () => void this.stop(),
+      onJoined: () => this.#noteJoined(),
+    })
+  }
+
+  #noteJoined(): void {
+    if (this.#everReady || !this.#running().fleet.allJoined) return
+    this.#everReady = true
+    this.#isReady()
+  }
+
+  /** Stays true through rebalances and outages: a load balancer must not cut the sockets for them. */
+  #readiness(): { readonly ok: boolean; readonly body: unknown } {
+    const ok = this.#everReady && !this.#stopping.signal.aborted
+    const subscriptions = [...(this.#parts?.fleet.runners ?? [])].map(({ processor, joined, connected }) => ({
+      name: processor.plan.name,
+      group: processor.plan.group,
+      joined,
+      connected,
+      partitions: [...processor.assignments].length,
+      lag: [...processor.assignments].reduce((sum, assignment) => sum + assignment.lag, 0),
+    }))
+    return { ok, body: { ready: ok, generation: this.#generations.current?.number ?? 0, subscriptions } }
+  }
+
+  /** Flags first; then, once started, what only a restart can change. */
+  #adjust(config: RouterConfig): RouterConfig {
+    const { broker, port } = this.#options
+    if (broker !== undefined && !Object.hasOwn(config.brokers, broker)) {
+      const known = Object.keys(config.brokers)
+      const hint = didYouMean(broker, known)
+      throw new StartError('unknown-broker', `router.yaml defines no broker ${broker}`, {
+        hint: hint === undefined ? `it defines ${known.join(', ')}` : `did you mean ${hint}?`,
+      })
+    }
+    const flagged = { ...config, broker: broker ?? config.broker, server: { ...config.server, port: port ?? config.server.port } }
+    if (this.#started === undefined) return flagged
+    const applied = keepFrozen(this.#started, flagged)
+    this.#waiting = applied.waiting
+    return applied.config
+  }
+
+  /** In `dev` a missing secret is made up; in `run` the configuration check has refused it already. */
+  #resolveApps(apps: readonly AppConfig[]): readonly ResolvedApp[] {
+    return apps.map(app => {
+      if (app.secret !== undefined) return { ...app, secret: app.secret }
+      const secret = randomBytes(16).toString('hex')
+      this.#options.onSecrets?.([secret])
+      this.#options.log.warn({ app: app.id }, 'the app has no secret: one was made up for this run')
+      return { ...app, secret }
+    })
+  }
+
+  async #watchFiles({ project, handlers }: Generation): Promise<void> {
+    const { log } = this.#options
+    const watch = new ProjectWatch({
+      root: resolve(this.#options.root),
+      onChange: () => {
+        this.reload().catch((error: unknown) => log.error({ err: error }, 'the project could not be read again'))
+      },
+      onError: error => log.warn({ error: error instanceof Error ? error.message : String(error) }, 'files cannot be watched'),
+    })
+    this.#running().watch = watch
+    watch.follow(project, handlers.files)
+    await watch.ready()
+  }
+
+  async #stopWhenEmpty(): Promise<void> {
+    const { fleet, brokers } = this.#running()
+    const config = this.#generation().project.router
+    const brokerOf = (plan: SubscriptionPlan) => brokers.get(plan.broker, config)
+    if (await whenEmpty(() => fleet.runners, brokerOf, this.#stopping.signal)) await this.stop()
+  }
+
+  async #retireHandlers({ handlers }: Generation): Promise<void> {
+    for (const error of await handlers.retire()) this.#options.log.error({ err: error }, 'a handler module could not be torn down')
+  }
+
+  #running(): Parts {
+    if (this.#parts === undefined) throw new Error('the router has not started')
+    return this.#parts
+  }
+
+  #generation(): Generation {
+    const { current } = this.#generations
+    if (current === undefined) throw new Error('the router has not started')
+    return current
+  }
+}
+
+interface Parts {
+  readonly ports: ActionPorts
+  readonly brokers: BrokerSet
+  readonly server: RealtimeServer
+  readonly inspector: InspectorPart | undefined
+  readonly fleet: Fleet
+  watch: ProjectWatch | undefined
+}
+
+interface InspectorPart {
+  readonly page: Inspector
+  /** Its port is known once the server listens. */
+  readonly pusher: { readonly key: string; port: number }
+}
+
+function realtimeSnapshot(server: RealtimeServer) {
+  const { queuedBytes, closes, refusals, ...same } = server.stats()
+  return { ...same, queueBytes: queuedBytes, closes: Object.entries(closes), refusals: Object.entries(refusals) }
+}

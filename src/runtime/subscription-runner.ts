@@ -1,0 +1,150 @@
+import type { Broker, Consumer, ConsumerStatus, RecordSink, TopicPartition } from '../brokers/broker.ts'
+import type { SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
+import type { SubscriptionCounters } from '../engine/counters.ts'
+import type { EnginePorts } from '../engine/ports.ts'
+import { type DrainResult, SubscriptionProcessor } from '../engine/subscription-processor.ts'
+
+export interface RunnerOptions {
+  readonly plan: SubscriptionPlan
+  readonly broker: Broker
+  readonly ports: EnginePorts
+  /** Counters of an earlier runner of the same subscription: totals go on over a restart of the consumer. */
+  readonly counters?: SubscriptionCounters | undefined
+  readonly rebalanceMs: number
+  readonly maxMessages?: number | undefined
+  readonly onLimit?: (() => void) | undefined
+  readonly onJoined: () => void
+}
+
+const firstRetryMs = 500
+const longestRetryMs = 10_000
+
+/** One subscription at work: its consumer, its processor, and what is known of their state. Starts by itself as soon as the broker can be reached. */
+export class SubscriptionRunner implements RecordSink {
+  readonly #options: RunnerOptions
+  readonly #processor: SubscriptionProcessor
+  readonly #stopped = new AbortController()
+  #consumer: Consumer | undefined
+  #started: Promise<void> | undefined
+  #joined = false
+  #connected = false
+
+  constructor(options: RunnerOptions) {
+    this.#options = options
+    this.#processor = new SubscriptionProcessor({
+      plan: options.plan,
+      ports: options.ports,
+      ...(options.counters === undefined ? {} : { counters: options.counters }),
+      rebalanceMs: options.rebalanceMs,
+      maxMessages: options.maxMessages,
+      onLimit: options.onLimit,
+    })
+  }
+
+  get processor(): SubscriptionProcessor {
+    return this.#processor
+  }
+
+  /** Has joined its group at least once. */
+  get joined(): boolean {
+    return this.#joined
+  }
+
+  get connected(): boolean {
+    return this.#connected
+  }
+
+  start(): void {
+    this.#started ??= this.#startUntilItWorks()
+  }
+
+  swap(plan: SubscriptionPlan): void {
+    this.#processor.swap(plan)
+  }
+
+  /** Stops fetching, lets running work end within `graceMs`, commits, leaves the group. */
+  async stop(graceMs: number): Promise<DrainResult> {
+    this.#stopped.abort()
+    const result = await this.#processor.drain(graceMs)
+    await this.#started
+    await this.#consumer?.stop()
+    return result
+  }
+
+  assigned(partitions: readonly TopicPartition[]): void {
+    this.#processor.assigned(partitions)
+  }
+
+  revoked(partitions: readonly TopicPartition[], lost: boolean): Promise<void> {
+    return this.#processor.revoked(partitions, lost)
+  }
+
+  records(topic: string, partition: number, records: readonly SourceRecord[], nextOffset: number, highWatermark: number): void {
+    this.#processor.records(topic, partition, records, nextOffset, highWatermark)
+  }
+
+  status(event: ConsumerStatus): void {
+    const { log } = this.#options.ports
+    const subscription = this.#processor.plan.name
+    switch (event.kind) {
+      case 'joined':
+        this.#connected = true
+        log.info({ subscription, group: this.#processor.plan.group, partitions: event.partitions }, 'joined')
+        if (!this.#joined) {
+          this.#joined = true
+          this.#options.onJoined()
+        }
+        return
+      case 'rebalancing':
+        log.info({ subscription }, 'rebalancing')
+        return
+      case 'disconnected':
+        this.#connected = false
+        log.warn({ subscription, retryInMs: event.retryInMs, error: event.error.message }, 'the broker cannot be reached')
+        return
+      case 'offset-out-of-range':
+        log.error(
+          { subscription, topic: event.topic, partition: event.partition, resetTo: event.resetTo },
+          'the committed offset is gone: going on at the earliest retained',
+        )
+        return
+      case 'warning':
+        log.warn({ subscription }, event.message)
+        return
+    }
+  }
+
+  /** Brokers and routers are often started together: a broker that is not there yet is waited for. */
+  async #startUntilItWorks(): Promise<void> {
+    const { plan, broker, ports } = this.#options
+    for (let waitMs = firstRetryMs; !this.#stopped.signal.aborted; waitMs = Math.min(waitMs * 2, longestRetryMs)) {
+      try {
+        const options = { group: plan.group, topics: plan.topics, from: plan.from, maxWaitMs: plan.batch.timeoutMs }
+        const consumer = await broker.consume(options, this)
+        this.#consumer = consumer
+        this.#processor.attach(consumer)
+        return
+      } catch (error) {
+        ports.log.warn(
+          { subscription: plan.name, retryInMs: waitMs, error: error instanceof Error ? error.message : String(error) },
+          'the consumer could not start; trying again',
+        )
+        await this.#pause(waitMs)
+      }
+    }
+  }
+
+  #pause(ms: number): Promise<void> {
+    const { signal } = this.#stopped
+    return new Promise(resolve => {
+      const end = () => {
+        cancel()
+        signal.removeEventListener('abort', end)
+        resolve()
+      }
+      const cancel = this.#options.ports.clock.schedule(ms, end)
+      signal.addEventListener('abort', end)
+      if (signal.aborted) end()
+    })
+  }
+}
