@@ -1,7 +1,8 @@
-import type { SourceDocument, ValuePath } from '../config/source-document.ts'
+import type { ValuePath } from '../config/source-document.ts'
 import type { ProblemCode } from '../diagnostics/problem.ts'
 import type { CompiledAction, NamePlace } from './plan.ts'
 import type { Template } from './scope.ts'
+import type { SourceSection } from './source-section.ts'
 
 /**
  * One kind of action: the key in the YAML and how its value becomes something that runs. Adding an action is one file that
@@ -16,12 +17,13 @@ export interface ActionType {
 
 /** The value under an action's key, with everything needed to compile templates in it and to report problems at the right place. */
 export interface ActionSource {
-  readonly document: SourceDocument
   /** Of the value under the action's key. */
   readonly path: ValuePath
   readonly value: unknown
+  /** The value's keys where it is a map (the long form); without keys where it is not. */
+  readonly section: SourceSection
   /** The whole action map: `with` stands beside the action's key. */
-  readonly siblings: Readonly<Record<string, unknown>>
+  readonly siblings: SourceSection
   /** The subscription's broker. */
   readonly broker: string
   /** Names of the apps in router.yaml's `server.apps`. */

@@ -1,0 +1,109 @@
+import type { ActionSource, ActionType, DataSource } from '../compiler/action-type.ts'
+import { ActionSignal, type CompiledAction } from '../compiler/plan.ts'
+import type { Scope } from '../compiler/scope.ts'
+import { isMap } from '../compiler/source-section.ts'
+import { type HandlerEvent, isDrop, PermanentError } from './handler.ts'
+import { handlerContext } from './handler-context.ts'
+import type { ActionPorts } from './ports.ts'
+
+/** `invoke`: calls a handler module. Synchronous where the handler is. */
+export function invokeAction(ports: ActionPorts): ActionType {
+  return {
+    key: 'invoke',
+    compile(source) {
+      const target = readTarget(source)
+      const parameters = readParameters(source)
+      const isWhole = !source.siblings.has('with') || parameters !== undefined
+      return target === undefined || !isWhole ? undefined : build(ports, target, parameters, onlyApp(source))
+    },
+  }
+}
+
+interface HandlerTarget {
+  /** Relative to the project's root. */
+  readonly module: string
+  readonly exportName: string
+}
+
+const extensions = ['.ts', '.mts', '.js', '.mjs', '.cjs']
+
+function readTarget(source: ActionSource): HandlerTarget | undefined {
+  const { section } = source
+  const isShort = typeof source.value === 'string'
+  const path = isShort ? source.path : section.pathOf('handler')
+  const written = isShort ? source.siblings.text('invoke') : section.text('handler')
+  if (!isShort && !section.has('handler') && section.report.document.isSound(source.path))
+    source.report(source.path, 'schema-missing-key', 'An invoke needs a handler', 'add handler: ../handlers/receipt.ts')
+  if (written === undefined) return undefined
+  const hash = written.lastIndexOf('#')
+  const file = hash === -1 ? written : written.slice(0, hash)
+  const exportName = hash === -1 ? 'default' : written.slice(hash + 1)
+  if (exportName === '') {
+    source.report(
+      path,
+      'handler-invalid',
+      'The name of the export is missing after #',
+      'write receipt.ts#sendReceipt, or leave out the # for the default export',
+    )
+    return undefined
+  }
+  const module = source.projectPath(path, file)
+  if (module === undefined) return undefined
+  if (!extensions.some(extension => module.endsWith(extension))) {
+    source.report(path, 'handler-invalid', `${module} is not a handler module`, `handlers are ${extensions.join(' ')} files`)
+    return undefined
+  }
+  if (!source.fileExists(module)) {
+    source.report(path, 'handler-missing', `The handler ${module} does not exist`, 'paths are relative to the route file')
+    return undefined
+  }
+  return { module, exportName }
+}
+
+function readParameters(source: ActionSource): DataSource | undefined {
+  const { siblings } = source
+  if (!siblings.isReadable('with')) return undefined
+  const value = siblings.value('with')
+  if (isMap(value)) return source.data(siblings.pathOf('with'), value)
+  source.report(siblings.pathOf('with'), 'schema-type', '"with" must be a map of parameters')
+  return undefined
+}
+
+/** Handlers may leave the app out where there is only one. */
+function onlyApp(source: ActionSource): string | undefined {
+  return source.apps.length === 1 ? source.apps[0] : undefined
+}
+
+const noParameters = Object.freeze({})
+const dropSignal = new ActionSignal('drop', 'handler')
+
+function build(ports: ActionPorts, target: HandlerTarget, parameters: DataSource | undefined, app: string | undefined): CompiledAction {
+  const { module, exportName } = target
+  const name = exportName === 'default' ? module : `${module}#${exportName}`
+  return {
+    kind: 'invoke',
+    summary: `invoke ${name}`,
+    run(scope, attempt) {
+      // Looked up at each attempt: a retry takes the newest code of the handler.
+      const handler = ports.handlers.get(module, exportName)
+      if (handler === undefined) throw new PermanentError(`the handler ${name} could not be loaded or exports no function`)
+      const rendered = parameters?.render(scope)
+      const context = handlerContext(ports, scope, attempt, isMap(rendered) ? rendered : noParameters, app)
+      const result = handler(handlerEvent(scope), context)
+      return isPromiseLike(result) ? result.then(outcome) : outcome(result)
+    },
+  }
+}
+
+function outcome(result: unknown): unknown {
+  return isDrop(result) ? dropSignal : result
+}
+
+function handlerEvent(scope: Scope): HandlerEvent {
+  const { id, source, event, data, key, headers, topic, partition, offset, timestamp } = scope
+  return { id, source, event, data, key, headers, topic, partition, offset, timestamp }
+}
+
+function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}

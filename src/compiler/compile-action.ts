@@ -1,0 +1,115 @@
+import type { ValuePath } from '../config/source-document.ts'
+import type { ActionSource, ActionType } from './action-type.ts'
+import { compileCondition } from './condition.ts'
+import { compileData } from './data-template.ts'
+import { compilePath, type FieldPath } from './field-path.ts'
+import { compileName } from './name-template.ts'
+import type { ActionPlan, DeadLetterPolicy, ForEachPlan } from './plan.ts'
+import { deadLetterPolicy, mergePolicies, type Policies } from './policies.ts'
+import type { ProjectContext } from './project-context.ts'
+import { resolveInProject } from './project-path.ts'
+import { type Scope, TemplateError } from './scope.ts'
+import type { SourceSection } from './source-section.ts'
+import { readFieldPath, type TemplateContext } from './template-context.ts'
+import { kindOf } from './template-helpers.ts'
+
+/** What an action inherits from its route and subscription. */
+export interface ActionSurroundings {
+  readonly project: ProjectContext
+  readonly broker: string
+  readonly policies: Policies
+  readonly deadLetter: DeadLetterPolicy
+  /** `as` of the actions before it. */
+  readonly results: readonly string[]
+}
+
+/** Undefined after reporting, or where the schema check has reported it. */
+export function compileAction(section: SourceSection, position: number, around: ActionSurroundings): ActionPlan | undefined {
+  const { project } = around
+  const type = project.actions.find(candidate => section.has(candidate.key))
+  const policies = mergePolicies(around.policies, section)
+  const deadLetter = levelDeadLetter(section, policies, around.deadLetter)
+  const outside: TemplateContext = { report: section.report, results: around.results, item: false }
+  const forEach = section.isReadable('forEach') ? compileForEach(outside, section) : undefined
+  const when = section.has('when') ? compileCondition(outside, section.pathOf('when'), section.value('when')) : undefined
+  const inside: TemplateContext = { ...outside, item: section.has('forEach') }
+  const action = type?.compile(actionSource(section, type, inside, around))
+  if (type === undefined && section.report.document.isSound(section.path)) {
+    const keys = project.actions.map(candidate => candidate.key)
+    section.report.at(section.path, 'schema-missing-key', `An action needs one of ${keys.join(', ')}`)
+  }
+  if (action === undefined) return undefined
+  return {
+    position,
+    as: section.text('as'),
+    when,
+    forEach,
+    retry: policies.retry,
+    timeoutMs: policies.timeoutMs,
+    deadLetter,
+    continueOnError: section.flag('continueOnError') ?? false,
+    action,
+  }
+}
+
+/** The dead-letter policy at one level; reports where `deadLetter: none` takes effect without `onFailure`. */
+export function levelDeadLetter(section: SourceSection, policies: Policies, inherited: DeadLetterPolicy): DeadLetterPolicy {
+  const policy = deadLetterPolicy(policies.deadLetter)
+  if (policy !== undefined) return policy
+  // Inherited together with the missing `onFailure`: reported once, where `none` is written.
+  if (section.isReadable('deadLetter'))
+    section.report.at(
+      section.pathOf('deadLetter'),
+      'dead-letter-policy',
+      'deadLetter: none needs onFailure: what should happen to a message that fails?',
+      'add onFailure: skip (drop it, counted) or onFailure: stop (pause the partition)',
+    )
+  return inherited
+}
+
+/** More elements than this in one message are refused: one message must not become a flood. */
+const maxElements = 1_000
+
+function compileForEach(context: TemplateContext, section: SourceSection): ForEachPlan | undefined {
+  const text = section.text('forEach')
+  const path = text === undefined ? undefined : readFieldPath(context, { kind: 'text', path: section.pathOf('forEach'), index: 0 }, text)
+  return path === undefined ? undefined : forEachPlan(path)
+}
+
+function forEachPlan(path: FieldPath): ForEachPlan {
+  const read = compilePath(path)
+  return {
+    path: path.text,
+    read(scope: Scope): readonly unknown[] {
+      const list = read(scope)
+      if (!Array.isArray(list)) throw new TemplateError(`${path.text} is ${kindOf(list)}, and forEach takes a list`, path.text)
+      if (list.length > maxElements)
+        throw new TemplateError(`${path.text} has ${list.length} elements, and forEach takes at most ${maxElements}`, path.text)
+      return list
+    },
+  }
+}
+
+function actionSource(section: SourceSection, type: ActionType, context: TemplateContext, around: ActionSurroundings): ActionSource {
+  const { report } = section
+  const { project } = around
+  return {
+    path: section.pathOf(type.key),
+    value: section.value(type.key),
+    section: section.section(type.key),
+    siblings: section,
+    broker: around.broker,
+    apps: project.apps,
+    brokers: project.brokers,
+    report: (path: ValuePath, code, message, hint) => report.at(path, code, message, hint),
+    name: (path, text, place) => compileName(context, path, text, place),
+    data: (path, value) => compileData(context, path, value),
+    projectPath(path, written) {
+      const resolved = resolveInProject(report.document.file, written)
+      if (resolved === undefined)
+        report.at(path, 'handler-missing', `"${written}" lies outside the project`, 'name a file of the project, relative to this file')
+      return resolved
+    },
+    fileExists: project.fileExists,
+  }
+}

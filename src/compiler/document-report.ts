@@ -1,0 +1,41 @@
+import { problemAt, type SourceDocument, type ValuePath } from '../config/source-document.ts'
+import type { Position, Problem, ProblemCode, RelatedPlace, SourceRange } from '../diagnostics/problem.ts'
+
+/** Collects the problems of one document, each at the place a person has to change. */
+export interface DocumentReport {
+  readonly document: SourceDocument
+  at(path: ValuePath, code: ProblemCode, message: string, hint?: string, related?: readonly RelatedPlace[]): void
+  atKey(path: ValuePath, code: ProblemCode, message: string, hint?: string): void
+  /** Inside the text at `path`: `length` characters from `index`. */
+  inText(path: ValuePath, index: number, length: number, code: ProblemCode, message: string, hint?: string): void
+}
+
+/** Problems go to `problems`. */
+export function reportOn(document: SourceDocument, problems: Problem[]): DocumentReport {
+  return {
+    document,
+    at(path, code, message, hint, related) {
+      const problem = problemAt(document, path, code, message, hint === undefined ? {} : { hint })
+      problems.push(related === undefined ? problem : { ...problem, related })
+    },
+    atKey(path, code, message, hint) {
+      const range = document.keyRangeOf(path)
+      problems.push(problemAt(document, path, code, message, hint === undefined ? { range } : { range, hint }))
+    },
+    inText(path, index, length, code, message, hint) {
+      const range = rangeIn(document, path, index, length)
+      problems.push(problemAt(document, path, code, message, hint === undefined ? { range } : { range, hint }))
+    },
+  }
+}
+
+/** The whole scalar where the document cannot tell places inside it: then both ends fall on its start. */
+function rangeIn(document: SourceDocument, path: ValuePath, index: number, length: number): SourceRange {
+  const start = document.positionIn(path, index)
+  const end = document.positionIn(path, index + length)
+  return comesBefore(start, end) ? { start, end } : document.rangeOf(path)
+}
+
+function comesBefore(a: Position, b: Position): boolean {
+  return a.line < b.line || (a.line === b.line && a.column < b.column)
+}

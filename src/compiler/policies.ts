@@ -1,0 +1,105 @@
+import { parseDuration } from '../config/duration.ts'
+import { topicNameFault } from './name-place.ts'
+import type { DeadLetterPolicy, RetryPolicy } from './plan.ts'
+import { isMap, type SourceSection } from './source-section.ts'
+
+/** The policies that hold at one level: app, file, route or action. */
+export interface Policies {
+  readonly timeoutMs: number
+  readonly retry: RetryPolicy
+  readonly deadLetter: DeadLetterChoice
+}
+
+/** `deadLetter` and `onFailure` are inherited one by one; only together they make a policy. */
+interface DeadLetterChoice {
+  readonly topic: string | undefined
+  readonly isOff: boolean
+  readonly onFailure: 'skip' | 'stop' | undefined
+}
+
+const builtInPolicies: Policies = {
+  timeoutMs: 30_000,
+  retry: { attempts: 5, backoff: 'exponential', delayMs: 500, maxDelayMs: 30_000, jitter: 'full' },
+  deadLetter: { topic: undefined, isOff: false, onFailure: undefined },
+}
+
+/** router.yaml's `defaults`, already checked where it was read. */
+export function appPolicies(defaults: Readonly<Record<string, unknown>>): Policies {
+  const retry = isMap(defaults['retry']) ? defaults['retry'] : {}
+  const base = builtInPolicies.retry
+  return {
+    timeoutMs: durationOf(defaults['timeout']) ?? builtInPolicies.timeoutMs,
+    retry: {
+      attempts: typeof retry['attempts'] === 'number' ? retry['attempts'] : base.attempts,
+      backoff: backoffs.find(name => name === retry['backoff']) ?? base.backoff,
+      delayMs: durationOf(retry['delay']) ?? base.delayMs,
+      maxDelayMs: durationOf(retry['maxDelay']) ?? base.maxDelayMs,
+      jitter: jitters.find(name => name === retry['jitter']) ?? base.jitter,
+    },
+    deadLetter: chooseDeadLetter(
+      builtInPolicies.deadLetter,
+      textOf(defaults['deadLetter']),
+      onFailures.find(name => name === defaults['onFailure']),
+    ),
+  }
+}
+
+/** What a file's `defaults`, a route or an action says, over what it inherits; key by key. */
+export function mergePolicies(inherited: Policies, section: SourceSection): Policies {
+  const retry = section.section('retry')
+  const base = inherited.retry
+  const deadLetter = section.text('deadLetter')
+  const isLegal = deadLetter === undefined || deadLetter === 'none' || isTopic(section, deadLetter)
+  return {
+    timeoutMs: section.duration('timeout') ?? inherited.timeoutMs,
+    retry: {
+      attempts: retry.count('attempts') ?? base.attempts,
+      backoff: retry.oneOf('backoff', backoffs) ?? base.backoff,
+      delayMs: retry.duration('delay') ?? base.delayMs,
+      maxDelayMs: retry.duration('maxDelay') ?? base.maxDelayMs,
+      jitter: retry.oneOf('jitter', jitters) ?? base.jitter,
+    },
+    deadLetter: chooseDeadLetter(inherited.deadLetter, isLegal ? deadLetter : undefined, section.oneOf('onFailure', onFailures)),
+  }
+}
+
+/** Undefined where dead letters are off and nobody said what happens to a failure instead. */
+export function deadLetterPolicy({ topic, isOff, onFailure }: DeadLetterChoice): DeadLetterPolicy | undefined {
+  if (!isOff) return { kind: 'topic', topic }
+  return onFailure === undefined ? undefined : { kind: 'none', onFailure }
+}
+
+/** The topic that a level's `deadLetter` names, if it names one. */
+export function namedDeadLetterTopic(section: SourceSection): string | undefined {
+  const topic = section.value('deadLetter')
+  return typeof topic === 'string' && topic !== 'none' ? topic : undefined
+}
+
+const backoffs = ['fixed', 'linear', 'exponential'] as const
+const jitters = ['full', 'none'] as const
+const onFailures = ['skip', 'stop'] as const
+
+function chooseDeadLetter(
+  inherited: DeadLetterChoice,
+  written: string | undefined,
+  onFailure: 'skip' | 'stop' | undefined,
+): DeadLetterChoice {
+  const choice =
+    written === undefined ? inherited : written === 'none' ? { topic: undefined, isOff: true } : { topic: written, isOff: false }
+  return { topic: choice.topic, isOff: choice.isOff, onFailure: onFailure ?? inherited.onFailure }
+}
+
+function isTopic(section: SourceSection, topic: string): boolean {
+  const fault = topicNameFault(topic)
+  if (fault !== undefined)
+    section.report.at(section.pathOf('deadLetter'), 'topic-name', fault, 'name a topic such as orders.dlq, or write none')
+  return fault === undefined
+}
+
+function durationOf(value: unknown): number | undefined {
+  return typeof value === 'string' ? parseDuration(value) : undefined
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}

@@ -1,0 +1,15 @@
+import type { ActionType } from './action-type.ts'
+import type { SchemaCompiler } from './data-schema.ts'
+
+/** What the compiler knows of the project around a route file. */
+export interface ProjectContext {
+  readonly appName: string
+  readonly defaultBroker: string
+  readonly brokers: readonly string[]
+  readonly apps: readonly string[]
+  readonly actions: readonly ActionType[]
+  readonly schemas: SchemaCompiler
+  /** Every topic that some `deadLetter` of the project names. */
+  readonly deadLetterTopics: ReadonlySet<string>
+  fileExists(relative: string): boolean
+}

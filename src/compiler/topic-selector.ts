@@ -1,0 +1,40 @@
+import { topicNameFault } from './name-place.ts'
+import { compilePattern } from './pattern.ts'
+import type { TopicPattern, TopicSelector } from './plan.ts'
+import { isMap, type SourceSection } from './source-section.ts'
+
+/** Kafka's limit for a name, minus `.dlq`: what fails must have somewhere to go. */
+const dlqSuffix = '.dlq'
+
+/**
+ * Compiles `topics`. Patterns never match internal topics (`__*`), `*.dlq`, nor the topics in `deadLetterTopics`: a route must not
+ * eat its own dead letters.
+ */
+export function compileTopics(section: SourceSection, deadLetterTopics: ReadonlySet<string>): TopicSelector {
+  const { report } = section
+  const names = new Set<string>()
+  const patterns: TopicPattern[] = []
+  for (const { path, value } of section.elements('topics')) {
+    if (isMap(value)) {
+      const source = value['pattern']
+      if (typeof source !== 'string' || !report.document.isSound([...path, 'pattern'])) continue
+      const search = compilePattern(report, [...path, 'pattern'], source)
+      if (search === undefined) continue
+      patterns.push({
+        source,
+        matches: topic => !topic.startsWith('__') && !topic.endsWith(dlqSuffix) && !deadLetterTopics.has(topic) && search(topic),
+      })
+    } else if (typeof value === 'string' && report.document.isSound(path)) {
+      const fault = topicNameFault(value)
+      if (fault !== undefined)
+        report.at(
+          path,
+          'topic-name',
+          fault,
+          value.includes('*') ? 'for several topics write { pattern: "^orders\\\\." }' : 'a topic name takes letters, digits and . _ -',
+        )
+      else names.add(value)
+    }
+  }
+  return { names: [...names], patterns }
+}
