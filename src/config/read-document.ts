@@ -1,0 +1,58 @@
+import type { Problem } from '../diagnostics/problem.ts'
+import type { Environment } from './environment.ts'
+import { numberTraps } from './number-traps.ts'
+import { openDocument } from './open-document.ts'
+import { checkSchema } from './schema-problems.ts'
+import type { SchemaName } from './schema-validator.ts'
+import { secretsOf } from './secret-values.ts'
+import type { SourceDocument, ValuePath } from './source-document.ts'
+
+/** `validate` only looks; `dev` and `run` are about to start. */
+export type LoadMode = 'validate' | 'dev' | 'run'
+
+export interface ReadOptions {
+  /** Relative to the project's root, with forward slashes. */
+  readonly file: string
+  readonly text: string
+  readonly schema: SchemaName
+  readonly env: Environment
+  readonly mode: LoadMode
+}
+
+export interface ReadResult {
+  /** Undefined where the text could not be read to its end, or holds nothing. */
+  readonly document: SourceDocument | undefined
+  readonly problems: readonly Problem[]
+  /** Values that must not appear in any output. */
+  readonly secrets: readonly string[]
+}
+
+/** Reads and checks one route file or router.yaml: YAML, environment, schema. Never throws for what the text holds. */
+export function readDocument({ file, text, schema, env, mode }: ReadOptions): ReadResult {
+  const open = openDocument({
+    file,
+    text,
+    env,
+    severityOfUnset: path => {
+      if (mode === 'validate') return 'warning'
+      return mode === 'dev' && schema === 'router' && isAppSecret(path) ? undefined : 'error'
+    },
+  })
+  if (open.empty && schema === 'routes') {
+    const hint = 'Write at least `topics` and `routes`, or delete the file'
+    return {
+      document: undefined,
+      problems: [{ code: 'file-empty', severity: 'error', message: 'The route file holds nothing', file, hint }],
+      secrets: [],
+    }
+  }
+  if (!open.readable) return { document: undefined, problems: open.problems, secrets: [] }
+  const problems = [...open.problems, ...checkSchema(open, schema)]
+  if (schema === 'routes') problems.push(...numberTraps(open))
+  return { document: open.document, problems, secrets: secretsOf(open, schema) }
+}
+
+/** `server.apps[n].secret` */
+export function isAppSecret(path: ValuePath): boolean {
+  return path.length === 4 && path[0] === 'server' && path[1] === 'apps' && path[3] === 'secret'
+}
