@@ -1,0 +1,206 @@
+import { randomBytes } from 'node:crypto'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { InspectorState } from './inspector-state.ts'
+import { createLiveStreams, type LiveMessage, type LiveStreams } from './live-streams.ts'
+import { pageFiles, renderPage } from './page-files.ts'
+import { type PublishRequest, readPublishRequest } from './publish-request.ts'
+import { type InspectorReload, type ReloadReport, reportReload } from './reload-report.ts'
+import { checkBearer, checkSource, RequestRefused } from './request-guard.ts'
+import type { ChannelListener } from './tapped-hub.ts'
+
+export interface InspectorOptions {
+  /** Loopback only: whoever reaches the page can send events. */
+  readonly host: '127.0.0.1'
+  /** 0: any free one. */
+  readonly port: number
+  /** Lets a command in another terminal call `POST /api/publish`. */
+  readonly token: string
+  state(): InspectorState
+  /** Rejects with an error whose message may be shown. */
+  publish(record: PublishRequest): Promise<void>
+  /** The realtime server's public port on loopback, and the key of the app that the page watches. */
+  readonly pusher: { readonly key: string; readonly port: number }
+  readonly log: InspectorLog
+}
+
+export interface InspectorLog {
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+export interface Inspector extends ChannelListener {
+  /** Rejects with InspectorError. */
+  listen(): Promise<{ readonly port: number }>
+  /** Tells open pages how a change on disk ended. */
+  reloaded(result: InspectorReload): void
+  close(): Promise<void>
+}
+
+export class InspectorError extends Error {
+  override readonly name = 'InspectorError'
+  readonly code: 'port-in-use' | 'cannot-listen'
+  readonly hint: string
+  constructor(code: 'port-in-use' | 'cannot-listen', message: string, hint: string, cause: unknown) {
+    super(message, { cause })
+    this.code = code
+    this.hint = hint
+  }
+}
+
+/** The server of the page that `router dev` shows. */
+export function createInspector(options: InspectorOptions): Inspector {
+  const context: Context = {
+    options,
+    streams: createLiveStreams(),
+    channels: new Set(),
+    pageToken: randomBytes(24).toString('base64url'),
+    start: randomBytes(6).toString('base64url'),
+    lastReload: undefined,
+  }
+  const server = createServer({ headersTimeout: 10_000, requestTimeout: 30_000, maxHeaderSize: 16_384 }, (request, response) => {
+    void answer(context, request, response)
+  })
+  return {
+    listen: () => listen(server, options),
+    channelSeen(channel) {
+      context.channels.add(channel)
+      context.streams.send({ event: 'channel', data: channel })
+    },
+    firstEvent(channel, event, data) {
+      context.streams.send({ event: 'first', data: { channel, event, data } })
+    },
+    reloaded(result) {
+      const report = reportReload(result, Date.now())
+      if (report === undefined) return
+      context.lastReload = report
+      context.streams.send({ event: 'reload', data: report })
+      context.streams.send(stateMessage(context))
+    },
+    async close() {
+      context.streams.close()
+      if (!server.listening) return
+      await new Promise<void>(resolve => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      })
+    },
+  }
+}
+
+interface Context {
+  readonly options: InspectorOptions
+  readonly streams: LiveStreams
+  /** Those seen so far; the tap bounds them. */
+  readonly channels: Set<string>
+  /** What the page itself shows when it publishes. */
+  readonly pageToken: string
+  /** Names this start: a page of an earlier one sees that its token is no longer valid, and loads itself again. */
+  readonly start: string
+  lastReload: ReloadReport | undefined
+}
+
+function listen(server: Server, { host, port }: InspectorOptions): Promise<{ readonly port: number }> {
+  return new Promise((resolve, reject) => {
+    server.once('error', error => {
+      const inUse = 'code' in error && error.code === 'EADDRINUSE'
+      reject(
+        inUse
+          ? new InspectorError('port-in-use', `port ${port} is already in use`, 'choose another one with --inspector-port', error)
+          : new InspectorError(
+              'cannot-listen',
+              `the inspector cannot listen on ${host}:${port}: ${error.message}`,
+              'choose another port',
+              error,
+            ),
+      )
+    })
+    server.listen(port, host, () => {
+      const address = server.address()
+      resolve({ port: typeof address === 'object' && address !== null ? address.port : port })
+    })
+  })
+}
+
+async function answer(context: Context, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  for (const [name, value] of securityHeaders(context.options.pusher.port)) response.setHeader(name, value)
+  try {
+    checkSource(request)
+    await route(context, request, response)
+  } catch (error) {
+    if (response.headersSent) {
+      response.destroy()
+      return
+    }
+    if (error instanceof RequestRefused) {
+      // Whatever is left of the body is not read: the connection cannot be used again.
+      response.setHeader('connection', 'close')
+      sendJson(response, error.status, { error: error.message })
+      return
+    }
+    context.options.log.error({ err: error }, 'the inspector could not answer a request')
+    sendJson(response, 500, { error: 'something went wrong; the log says what' })
+  }
+}
+
+async function route(context: Context, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { pathname } = new URL(request.url ?? '/', 'http://inspector')
+  if (pathname === '/api/publish') {
+    if (request.method !== 'POST') throw new RequestRefused(405, 'use POST')
+    await publish(context, request, response)
+    return
+  }
+  if (request.method !== 'GET') throw new RequestRefused(405, 'use GET')
+  const file = pageFiles.get(pathname)
+  if (file !== undefined) send(response, 200, file.contentType, await file.read())
+  else if (pathname === '/')
+    send(response, 200, 'text/html; charset=utf-8', await renderPage({ token: context.pageToken, pusher: context.options.pusher }))
+  else if (pathname === '/api/state') sendJson(response, 200, stateOf(context))
+  else if (pathname === '/api/stream') context.streams.open(request, response, [stateMessage(context)])
+  else throw new RequestRefused(404, 'there is nothing here')
+}
+
+async function publish({ options, pageToken }: Context, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  checkBearer(request, [options.token, pageToken])
+  const record = await readPublishRequest(request)
+  try {
+    await options.publish(record)
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    options.log.warn({ topic: record.topic, event: record.event, error: message }, 'an event from the inspector could not be published')
+    sendJson(response, 502, { error: message })
+    return
+  }
+  sendJson(response, 200, {})
+}
+
+function stateOf({ options, channels, lastReload, start }: Context): object {
+  return { ...options.state(), channels: [...channels], reload: lastReload ?? null, start }
+}
+
+function stateMessage(context: Context): LiveMessage {
+  return { event: 'state', data: stateOf(context) }
+}
+
+function securityHeaders(pusherPort: number): readonly (readonly [string, string])[] {
+  const realtime = `ws://127.0.0.1:${pusherPort} http://127.0.0.1:${pusherPort}`
+  return [
+    [
+      'content-security-policy',
+      `default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' ${realtime}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+    ],
+    ['x-content-type-options', 'nosniff'],
+    ['referrer-policy', 'no-referrer'],
+    ['cross-origin-resource-policy', 'same-origin'],
+    ['cross-origin-opener-policy', 'same-origin'],
+    ['cache-control', 'no-store'],
+  ]
+}
+
+function sendJson(response: ServerResponse, status: number, body: object): void {
+  send(response, status, 'application/json; charset=utf-8', Buffer.from(JSON.stringify(body)))
+}
+
+function send(response: ServerResponse, status: number, contentType: string, body: Buffer | string): void {
+  response.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(body) })
+  response.end(body)
+}
