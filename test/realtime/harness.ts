@@ -1,0 +1,182 @@
+import { createRequire } from 'node:module'
+import { setTimeout as delay } from 'node:timers/promises'
+import { onTestFinished } from 'vitest'
+import { WebSocket } from 'ws'
+import type { ServerLimits } from '../../src/config/router-config.ts'
+import { createRealtimeServer, type RealtimeServer, type RealtimeServerOptions } from '../../src/realtime/realtime-server.ts'
+
+const require = createRequire(import.meta.url)
+/** pusher-js's build for Node is CommonJS, while its types describe an ES module. */
+export const PusherClient: typeof import('pusher-js').default = require('pusher-js')
+export type PusherClient = import('pusher-js').default
+
+export const app = { id: 'shop', key: 'shop-key', secret: 'shop-secret' }
+
+export const limits: ServerLimits = {
+  frame: 16 * 1024,
+  queue: 1024 * 1024,
+  channels: 100,
+  channelName: 200,
+  eventName: 200,
+  broadcast: 100 * 1024,
+  apiEvent: 10 * 1024,
+  connections: 1_000,
+  clientFrames: 50,
+}
+
+export type ServerSetup = Partial<Pick<RealtimeServerOptions, 'mode' | 'timings'>> & {
+  readonly limits?: Partial<ServerLimits>
+  readonly origins?: readonly string[]
+  readonly apps?: readonly (typeof app)[]
+  readonly admin?: { readonly host: string; readonly port: number }
+  readonly endpoints?: Partial<RealtimeServerOptions['endpoints']>
+}
+
+export const silentLog = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+
+export function makeServer(setup: ServerSetup = {}, port = 0): RealtimeServer {
+  return createRealtimeServer({
+    config: {
+      host: '127.0.0.1',
+      port,
+      admin: setup.admin,
+      apps: setup.apps ?? [app],
+      origins: setup.origins,
+      limits: { ...limits, ...setup.limits },
+    },
+    log: silentLog,
+    mode: setup.mode ?? 'run',
+    endpoints: {
+      ready: () => ({ ok: true, body: { status: 'ready' } }),
+      metrics: async () => ({ contentType: 'text/plain', body: 'signalbox_up 1\n' }),
+      ...setup.endpoints,
+    },
+    ...(setup.timings === undefined ? {} : { timings: setup.timings }),
+  })
+}
+
+export interface RunningServer {
+  readonly server: RealtimeServer
+  readonly port: number
+  readonly adminPort: number | undefined
+  readonly http: string
+}
+
+/** A server that goes away with the test. */
+export async function startServer(setup: ServerSetup = {}): Promise<RunningServer> {
+  const server = makeServer(setup)
+  const { port, admin } = await server.listen()
+  onTestFinished(() => server.close({ graceMs: 500 }))
+  return { server, port, adminPort: admin?.port, http: `http://127.0.0.1:${port}` }
+}
+
+export interface ReceivedMessage {
+  readonly event: string
+  readonly channel?: string
+  readonly data: unknown
+}
+
+/** A client that speaks the protocol by hand. */
+export class RawClient {
+  readonly webSocket: WebSocket
+  readonly closed: Promise<{ code: number; reason: string }>
+  readonly received: ReceivedMessage[] = []
+  #waiting: (() => void)[] = []
+
+  constructor(webSocket: WebSocket) {
+    this.webSocket = webSocket
+    webSocket.on('message', data => {
+      this.received.push(JSON.parse(String(data)))
+      for (const wake of this.#waiting.splice(0)) wake()
+    })
+    webSocket.on('error', () => {})
+    this.closed = new Promise(resolve => webSocket.on('close', (code, reason) => resolve({ code, reason: String(reason) })))
+  }
+
+  send(message: unknown): void {
+    this.webSocket.send(typeof message === 'string' || Buffer.isBuffer(message) ? message : JSON.stringify(message))
+  }
+
+  /** The first message that fits, among those received and those to come. */
+  async message(fits: (message: ReceivedMessage) => boolean): Promise<ReceivedMessage> {
+    for (;;) {
+      const found = this.received.find(fits)
+      if (found !== undefined) return found
+      await new Promise<void>(resolve => this.#waiting.push(resolve))
+    }
+  }
+
+  event(event: string, channel?: string): Promise<ReceivedMessage> {
+    return this.message(message => message.event === event && (channel === undefined || message.channel === channel))
+  }
+
+  async socketId(): Promise<string> {
+    return String(fieldsOf(await this.event('pusher:connection_established'))['socket_id'])
+  }
+
+  async subscribe(channel: string, auth?: string): Promise<void> {
+    this.send({ event: 'pusher:subscribe', data: { channel, ...(auth === undefined ? {} : { auth }) } })
+    await this.event('pusher_internal:subscription_succeeded', channel)
+  }
+}
+
+/** The data of a message: an object, or a JSON string of one. */
+export function fieldsOf(message: ReceivedMessage): Readonly<Record<string, unknown>> {
+  const data: unknown = typeof message.data === 'string' ? JSON.parse(message.data) : message.data
+  if (typeof data !== 'object' || data === null) throw new Error(`no fields in ${JSON.stringify(message)}`)
+  return { ...data }
+}
+
+export interface RawClientOptions {
+  readonly path?: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export function rawClient(port: number, options: RawClientOptions = {}): RawClient {
+  const path = options.path ?? '/app/shop-key?protocol=7&client=js&version=8.6.0'
+  const client = new RawClient(new WebSocket(`ws://127.0.0.1:${port}${path}`, { headers: { ...options.headers } }))
+  onTestFinished(() => client.webSocket.terminate())
+  return client
+}
+
+/** Connected and greeted. */
+export async function connectedClient(port: number, options: RawClientOptions = {}): Promise<RawClient> {
+  const client = rawClient(port, options)
+  await client.socketId()
+  return client
+}
+
+export function pusherClient(port: number, options: Partial<import('pusher-js').Options> = {}): PusherClient {
+  const client = new PusherClient('shop-key', {
+    cluster: '',
+    wsHost: '127.0.0.1',
+    wsPort: port,
+    forceTLS: false,
+    enabledTransports: ['ws'],
+    disableStats: true,
+    ...options,
+  })
+  onTestFinished(() => client.disconnect())
+  return client
+}
+
+interface Bindable {
+  bind(event: string, callback: (data: unknown) => void): unknown
+  unbind(event: string, callback: (data: unknown) => void): unknown
+}
+
+/** The next event of a pusher-js connection or channel. */
+export function nextOf(target: Bindable, event: string): Promise<unknown> {
+  return new Promise(resolve => {
+    const heard = (data: unknown): void => {
+      target.unbind(event, heard)
+      resolve(data)
+    }
+    target.bind(event, heard)
+  })
+}
+
+/** Looks again and again until it holds, for states that announce themselves by no event. */
+export async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await delay(5)
+}
