@@ -1,5 +1,5 @@
 import type { ActionSource, ActionType, DataSource } from '../compiler/action-type.ts'
-import { ActionSignal, type CompiledAction } from '../compiler/plan.ts'
+import { ActionSignal, type CompiledAction, type HandlerUse } from '../compiler/plan.ts'
 import type { Scope } from '../compiler/scope.ts'
 import { isMap } from '../compiler/source-section.ts'
 import { type HandlerEvent, isDrop, PermanentError } from './handler.ts'
@@ -19,15 +19,9 @@ export function invokeAction(ports: ActionPorts): ActionType {
   }
 }
 
-interface HandlerTarget {
-  /** Relative to the project's root. */
-  readonly module: string
-  readonly exportName: string
-}
-
 const extensions = ['.ts', '.mts', '.js', '.mjs', '.cjs']
 
-function readTarget(source: ActionSource): HandlerTarget | undefined {
+function readTarget(source: ActionSource): HandlerUse | undefined {
   const { section } = source
   const isShort = typeof source.value === 'string'
   const path = isShort ? source.path : section.pathOf('handler')
@@ -57,7 +51,8 @@ function readTarget(source: ActionSource): HandlerTarget | undefined {
     source.report(path, 'handler-missing', `The handler ${module} does not exist`, 'paths are relative to the route file')
     return undefined
   }
-  return { module, exportName }
+  const { document } = section.report
+  return { module, exportName, file: document.file, range: document.rangeOf(path) }
 }
 
 function readParameters(source: ActionSource): DataSource | undefined {
@@ -77,12 +72,13 @@ function onlyApp(source: ActionSource): string | undefined {
 const noParameters = Object.freeze({})
 const dropSignal = new ActionSignal('drop', 'handler')
 
-function build(ports: ActionPorts, target: HandlerTarget, parameters: DataSource | undefined, app: string | undefined): CompiledAction {
+function build(ports: ActionPorts, target: HandlerUse, parameters: DataSource | undefined, app: string | undefined): CompiledAction {
   const { module, exportName } = target
   const name = exportName === 'default' ? module : `${module}#${exportName}`
   return {
     kind: 'invoke',
     summary: `invoke ${name}`,
+    handler: target,
     run(scope, attempt) {
       // Looked up at each attempt: a retry takes the newest code of the handler.
       const handler = ports.handlers.get(module, exportName)
