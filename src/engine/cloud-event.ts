@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { RecordHeaders, SourceRecord } from '../compiler/plan.ts'
 import { type DecodedEvent, DecodeFailure, isMap, own } from './decoded-event.ts'
+import { parseJson } from './json-value.ts'
 
 // The CloudEvents Kafka protocol binding 1.0 (structured iff `content-type` starts with `application/cloudevents`, else binary by
 // `ce_` headers) and the JSON event format 1.0 (`data` or `data_base64`, never both).
@@ -18,7 +19,9 @@ export function decodeStructuredCloudEvent(record: SourceRecord): DecodedEvent |
   if (header(record.headers, 'content-type')?.toLowerCase().startsWith('application/cloudevents-batch'))
     return new DecodeFailure('bad-cloud-event', 'batched CloudEvents are not supported: one record holds one event')
   if (record.value === null) return new DecodeFailure('bad-cloud-event', 'a structured CloudEvent without a value')
-  const value = parse(record.value)
+  const value = parseJson(record.value)
+  if (value instanceof DecodeFailure)
+    return new DecodeFailure('bad-cloud-event', `a structured CloudEvent is not a JSON object: ${value.message}`)
   if (!isMap(value)) return new DecodeFailure('bad-cloud-event', 'a structured CloudEvent is not a JSON object')
   const wrong = requiredAttributes.find(name => typeof own(value, name) !== 'string' || own(value, name) === '')
   if (wrong !== undefined) return new DecodeFailure('bad-cloud-event', `the CloudEvent lacks the attribute ${wrong}`)
@@ -26,11 +29,12 @@ export function decodeStructuredCloudEvent(record: SourceRecord): DecodedEvent |
   const base64 = own(value, 'data_base64')
   if (hasData && base64 !== undefined) return new DecodeFailure('bad-cloud-event', 'the CloudEvent has both data and data_base64')
   if (base64 !== undefined && typeof base64 !== 'string') return new DecodeFailure('bad-cloud-event', 'data_base64 is not text')
+  if (base64 !== undefined && !isBase64(base64)) return new DecodeFailure('bad-cloud-event', 'data_base64 is not base64')
   return {
     id: String(own(value, 'id')),
     source: String(own(value, 'source')),
     event: String(own(value, 'type')),
-    data: typeof base64 === 'string' ? Buffer.from(base64, 'base64') : own(value, 'data'),
+    data: base64 !== undefined ? Buffer.from(base64, 'base64') : own(value, 'data'),
   }
 }
 
@@ -53,8 +57,8 @@ function binaryData(record: SourceRecord): unknown {
   const declaredJson =
     contentType !== undefined && (contentType === 'application/json' || contentType === 'text/json' || contentType.endsWith('+json'))
   if (declaredJson || contentType === undefined) {
-    const value = parse(record.value)
-    if (value !== undefined) return value
+    const value = parseJson(record.value)
+    if (!(value instanceof DecodeFailure)) return value
     if (declaredJson) return new DecodeFailure('not-json', `the content-type is ${contentType} and the value is not JSON`)
   }
   return isUtf8(record.value) && (contentType === undefined || contentType.startsWith('text/'))
@@ -62,12 +66,9 @@ function binaryData(record: SourceRecord): unknown {
     : record.value
 }
 
-function parse(value: Buffer): unknown {
-  try {
-    return JSON.parse(value.toString('utf8'))
-  } catch {
-    return undefined
-  }
+/** Buffer.from passes over what is not base64: a damaged value would become other bytes. */
+function isBase64(text: string): boolean {
+  return text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text)
 }
 
 /** Header names are compared as written but for `content-type`, which producers write in any case. */

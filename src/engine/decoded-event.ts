@@ -26,8 +26,11 @@ export function own(map: Readonly<Record<string, unknown>>, key: string): unknow
   return Object.hasOwn(map, key) ? map[key] : undefined
 }
 
-/** An id as text: a non-empty string or a finite number, else none. */
+/**
+ * An id as text: a non-empty string or a number, else none. JSON numbers beyond 2^53 have lost their last digits: two such ids may look the same
+ * and are no identity.
+ */
 export function identifier(value: unknown): string | undefined {
   if (typeof value === 'string') return value === '' ? undefined : value
-  return typeof value === 'number' && Number.isFinite(value) ? String(value) : undefined
+  return typeof value === 'number' && Math.abs(value) <= Number.MAX_SAFE_INTEGER ? String(value) : undefined
 }

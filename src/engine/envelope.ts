@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import type { EnvelopePlan, RecordHeaders, SourceRecord } from '../compiler/plan.ts'
 import { decodeBinaryCloudEvent, decodeStructuredCloudEvent, isBinaryCloudEvent, isStructuredCloudEvent } from './cloud-event.ts'
 import { type DecodedEvent, DecodeFailure, identifier, isMap, own } from './decoded-event.ts'
+import { parseJson } from './json-value.ts'
 
 /** Reads a record as its envelope says. A failure is permanent: the same bytes never decode. */
 export function decodeRecord(envelope: EnvelopePlan, record: SourceRecord): DecodedEvent | DecodeFailure {
@@ -104,12 +105,4 @@ function headerText(headers: RecordHeaders, name: string): string | undefined {
   if (!Object.hasOwn(headers, name)) return undefined
   const value = headers[name]
   return (Buffer.isBuffer(value) ? value : value?.at(-1))?.toString('utf8')
-}
-
-function parseJson(value: Buffer): unknown {
-  try {
-    return JSON.parse(value.toString('utf8'))
-  } catch (error) {
-    return new DecodeFailure('not-json', error instanceof Error ? `the value is not JSON: ${error.message}` : 'the value is not JSON')
-  }
 }

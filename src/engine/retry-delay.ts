@@ -13,6 +13,7 @@ function growth(backoff: RetryPolicy['backoff'], attempt: number): number {
     case 'linear':
       return attempt
     case 'exponential':
-      return 2 ** (attempt - 1)
+      // Bounded: at Infinity a delay of 0 would be no number.
+      return 2 ** Math.min(attempt - 1, 52)
   }
 }
