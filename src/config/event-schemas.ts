@@ -2,7 +2,7 @@ import { posix } from 'node:path'
 import type { Problem } from '../diagnostics/problem.ts'
 import { lineIndex } from './line-index.ts'
 import { isInside, type ProjectFiles } from './project-files.ts'
-import { problemAt, type SourceDocument, type ValuePath } from './source-document.ts'
+import type { SourceDocument, ValuePath } from './source-document.ts'
 import { parseYaml } from './yaml.ts'
 
 export interface EventSchemas {
@@ -12,47 +12,39 @@ export interface EventSchemas {
   readonly texts: ReadonlyMap<string, string>
 }
 
-/** Reads the JSON Schemas of all routes. A file that is missing or no JSON is one problem; the route's `schema` is then left to nobody else. */
-export function readEventSchemas(documents: readonly SourceDocument[], files: ProjectFiles): EventSchemas {
+/** A route file whose `schema` keys can be marked, so that a schema file with a problem of its own is not reported there as well. */
+export interface SchemaUser {
+  readonly document: SourceDocument
+  markUnsound(path: ValuePath): void
+}
+
+/** Reads the JSON Schemas of all routes. A file that does not exist is left out: the compiler says so where it is named. */
+export function readEventSchemas(users: readonly SchemaUser[], files: ProjectFiles): EventSchemas {
   const schemas = new Map<string, unknown>()
   const texts = new Map<string, string>()
   const problems: Problem[] = []
   const failed = new Set<string>()
-  for (const document of documents) {
+  for (const { document, markUnsound } of users) {
     for (const { path, written } of schemaKeys(document)) {
-      if (document.isSound(path)) read(posix.join(posix.dirname(document.file), written), message => report(document, path, message))
+      const file = posix.join(posix.dirname(document.file), written)
+      if (document.isSound(path)) read(file)
+      if (failed.has(file)) markUnsound(path)
     }
   }
   return { schemas, problems, texts }
 
-  function read(file: string, reportMissing: (message: string) => void): void {
-    if (schemas.has(file) || failed.has(file)) return
-    if (!isInside(file)) return reportMissing(`\`${file}\` lies outside the project`)
-    if (!files.exists(file)) return reportMissing(`The schema \`${file}\` does not exist`)
+  function read(file: string): void {
+    if (schemas.has(file) || failed.has(file) || !isInside(file) || !files.exists(file)) return
     const result = files.readText(file)
-    if ('problem' in result) {
-      failed.add(file)
-      problems.push(result.problem)
-      return
-    }
-    texts.set(file, result.text)
-    const schema = parseJson(file, result.text)
+    const schema = 'problem' in result ? result : parseJson(file, result.text)
+    if ('text' in result) texts.set(file, result.text)
     if ('problem' in schema) {
       failed.add(file)
       problems.push(schema.problem)
       return
     }
     schemas.set(file, schema.value)
-    for (const reference of references(schema.value)) {
-      const target = posix.join(posix.dirname(file), reference)
-      read(target, message =>
-        problems.push({ code: 'json-schema-invalid', severity: 'error', message: `${message} (\`$ref\` in this file)`, file }),
-      )
-    }
-  }
-
-  function report(document: SourceDocument, path: ValuePath, message: string): void {
-    problems.push(problemAt(document, path, 'json-schema-invalid', message, { hint: 'The path is relative to the route file' }))
+    for (const reference of references(schema.value)) read(posix.join(posix.dirname(file), reference))
   }
 }
 

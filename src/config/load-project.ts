@@ -3,7 +3,7 @@ import { join, relative, resolve, sep } from 'node:path'
 import type { Problem } from '../diagnostics/problem.ts'
 import { sortProblems } from '../diagnostics/sort-problems.ts'
 import type { Environment } from './environment.ts'
-import { readEventSchemas } from './event-schemas.ts'
+import { readEventSchemas, type SchemaUser } from './event-schemas.ts'
 import { findRouteFiles, isRouteFilePath, subscriptionName } from './find-route-files.ts'
 import { isInside, type ProjectFiles, projectFiles } from './project-files.ts'
 import { type LoadMode, type ReadResult, readDocument } from './read-document.ts'
@@ -50,14 +50,13 @@ export async function loadProject({ root, env, mode, paths }: LoadOptions): Prom
   const routerResult = existsSync(join(root, routerFileName)) ? load(routerFileName, 'router') : undefined
   if (routerResult === undefined) problems.push(...misnamedRouterFile(root))
   const router = readRouterConfig(root, routerResult?.document, mode)
-  const isReadable = routerResult === undefined || routerResult.problems.length === 0 || routerResult.document !== undefined
-  if (isReadable) problems.push(...router.problems)
+  if (routerResult === undefined || routerResult.isRead) problems.push(...router.problems)
 
   const selected = selectRouteFiles(root, paths, problems)
-  const routeFiles: SourceDocument[] = []
+  const routeFiles: SchemaUser[] = []
   for (const file of selected) {
-    const { document } = load(file, 'routes')
-    if (document !== undefined) routeFiles.push(document)
+    const { document, markUnsound } = load(file, 'routes')
+    if (document !== undefined) routeFiles.push({ document, markUnsound })
   }
   problems.push(...repeatedNames(selected))
   const schemas = readEventSchemas(routeFiles, files)
@@ -67,7 +66,7 @@ export async function loadProject({ root, env, mode, paths }: LoadOptions): Prom
     root,
     router: router.config,
     routerFile: routerResult?.document,
-    routeFiles,
+    routeFiles: routeFiles.map(({ document }) => document),
     eventSchemas: schemas.schemas,
     fileExists: file => files.exists(file),
     problems: sortProblems(problems),
@@ -92,7 +91,7 @@ function loadFile(
   sources: Map<string, string>,
 ): ReadResult {
   const read = files.readText(file)
-  if ('problem' in read) return { document: undefined, problems: [read.problem], secrets: [] }
+  if ('problem' in read) return { document: undefined, isRead: false, markUnsound: () => {}, problems: [read.problem], secrets: [] }
   sources.set(file, read.text)
   return readDocument({ file, text: read.text, schema, env, mode })
 }

@@ -21,7 +21,7 @@ export function numberTraps(open: OpenDocument): readonly Problem[] {
       const hint = `Write "${target.text}" in quotes for the text, or \`${meaning}\` for the number`
       problems.push(problemAt(open.document, path, 'when-number', message, { severity: 'warning', hint }))
     } else if (target.kind === 'list') {
-      target.items.forEach((item, index) => visit(item, [...path, index], inCondition))
+      for (const [index, item] of target.items.entries()) visit(item, [...path, index], inCondition)
     } else {
       for (const [key, entry] of target.entries) visit(entry.value, [...path, key], inCondition || isCondition(path, key))
     }

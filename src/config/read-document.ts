@@ -22,6 +22,10 @@ export interface ReadOptions {
 export interface ReadResult {
   /** Undefined where the text could not be read to its end, or holds nothing. */
   readonly document: SourceDocument | undefined
+  /** False where the text could not be read: nothing can be said about what it holds, or lacks. */
+  readonly isRead: boolean
+  /** Silences later checks at a path of the document: its problem is already reported. */
+  markUnsound(path: ValuePath): void
   readonly problems: readonly Problem[]
   /** Values that must not appear in any output. */
   readonly secrets: readonly string[]
@@ -38,18 +42,15 @@ export function readDocument({ file, text, schema, env, mode }: ReadOptions): Re
       return mode === 'dev' && schema === 'router' && isAppSecret(path) ? undefined : 'error'
     },
   })
+  const failed = { document: undefined, isRead: open.empty, markUnsound: open.markUnsound, secrets: [] }
   if (open.empty && schema === 'routes') {
     const hint = 'Write at least `topics` and `routes`, or delete the file'
-    return {
-      document: undefined,
-      problems: [{ code: 'file-empty', severity: 'error', message: 'The route file holds nothing', file, hint }],
-      secrets: [],
-    }
+    return { ...failed, problems: [{ code: 'file-empty', severity: 'error', message: 'The route file holds nothing', file, hint }] }
   }
-  if (!open.readable) return { document: undefined, problems: open.problems, secrets: [] }
+  if (!open.readable) return { ...failed, problems: open.problems }
   const problems = [...open.problems, ...checkSchema(open, schema)]
   if (schema === 'routes') problems.push(...numberTraps(open))
-  return { document: open.document, problems, secrets: secretsOf(open, schema) }
+  return { document: open.document, isRead: true, markUnsound: open.markUnsound, problems, secrets: secretsOf(open, schema) }
 }
 
 /** `server.apps[n].secret` */

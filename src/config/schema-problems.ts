@@ -3,7 +3,7 @@ import type { Problem, ProblemCode, SourceRange } from '../diagnostics/problem.t
 import { didYouMean } from './did-you-mean.ts'
 import type { OpenDocument } from './open-document.ts'
 import { type SchemaName, schemaErrors } from './schema-validator.ts'
-import { actualValue, expectedByKeyword, expectedTypes } from './schema-words.ts'
+import { actualValue, expectedByKeyword, expectedTypes, orList } from './schema-words.ts'
 import { problemAt, type ValuePath } from './source-document.ts'
 import { describePath, fromPointer } from './value-path.ts'
 
@@ -184,10 +184,10 @@ class Report {
         typeof error.data === 'string'
           ? `\`${name}: ${clip(this.open.writtenAt(path) ?? '')}\``
           : `\`${name}\` other than ${allowed.join(', ')}`
-      return this.at(path, 'schema-not-built', `${written} is not built yet`, `Use ${allowed.join(' or ')}`)
+      return this.at(path, 'schema-not-built', `${written} is not built yet`, `Use ${orList(allowed)}`)
     }
     const meant = typeof error.data === 'string' ? didYouMean(error.data, allowed) : undefined
-    const message = `\`${name}\` must be ${allowed.join(' or ')}, not ${actualValue(this.open, path)}`
+    const message = `\`${name}\` must be ${orList(allowed)}, not ${actualValue(this.open, path)}`
     return this.at(path, 'schema-value', message, meant === undefined ? undefined : `Did you mean \`${meant}\`?`)
   }
 
@@ -196,7 +196,8 @@ class Report {
     const isType = error.keyword === 'type'
     const expected = typeof expects === 'string' ? expects : isType ? expectedTypes(error.params['type'], schema) : expectedByKeyword(error)
     const subject = path.length === 0 ? 'The file' : `\`${describePath(path)}\``
-    const message = `${subject} must be ${expected}, not ${actualValue(this.open, path)}`
+    const isEmpty = error.keyword === 'minLength' || error.keyword === 'minItems' || error.keyword === 'minProperties'
+    const message = isEmpty ? `${subject} must not be empty` : `${subject} must be ${expected}, not ${actualValue(this.open, path)}`
     return this.at(path, isType ? 'schema-type' : 'schema-value', message, this.valueHint(error, path, schema))
   }
 

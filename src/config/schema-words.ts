@@ -15,9 +15,14 @@ const typeWords: ReadonlyMap<string, string> = new Map([
 /** `a whole number`, `text or a list`. */
 export function expectedTypes(type: unknown, schema: Readonly<Record<string, unknown>>): string {
   const words = [type].flat().map(name => typeWords.get(String(name)) ?? String(name))
-  const first = words.slice(0, -1).join(', ')
   const title = schema['type'] === 'object' && typeof schema['title'] === 'string' ? ` (${schema['title']})` : ''
-  return `${first === '' ? '' : `${first} or `}${words.at(-1) ?? ''}${title}`
+  return orList(words) + title
+}
+
+/** `fixed, linear or exponential` */
+export function orList(words: readonly string[]): string {
+  const first = words.slice(0, -1).join(', ')
+  return `${first === '' ? '' : `${first} or `}${words.at(-1) ?? ''}`
 }
 
 /** What the value must be, for checks other than its type. */
@@ -28,12 +33,6 @@ export function expectedByKeyword({ keyword, params }: ErrorObject): string {
       return `at least ${limit}`
     case 'maximum':
       return `at most ${limit.toLocaleString('en')}`
-    case 'minLength':
-      return 'text that is not empty'
-    case 'minItems':
-      return 'a list that is not empty'
-    case 'minProperties':
-      return 'a map that is not empty'
     case 'maxLength':
       return `at most ${limit} characters`
     case 'maxItems':

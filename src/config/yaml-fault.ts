@@ -129,7 +129,8 @@ export function unknownAliasFault(name: string, start: number, end: number, recu
   }
   return {
     code: 'yaml-alias',
-    message: `YAML reads \`*${name}\` as an alias, and there is no anchor \`&${name}\` before it`,
+    message:
+      name === '' ? 'YAML reads `*` as an alias' : `YAML reads \`*${name}\` as an alias, and there is no anchor \`&${name}\` before it`,
     start,
     end,
     hint: `Quote it if you mean a pattern: "*${name}"`,

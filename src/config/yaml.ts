@@ -13,12 +13,16 @@ import {
   type ScalarEvent,
   YAMLException,
 } from 'js-yaml'
+import { FatalFault, YamlBudget } from './yaml-budget.ts'
 import { documentFault, syntaxFault, unknownAliasFault, unquotedTemplateFault } from './yaml-fault.ts'
 import type { AliasNode, ListNode, MapEntry, MapNode, ScalarNode, ValueNode, YamlFault, YamlNode } from './yaml-node.ts'
 import { resolveAlias } from './yaml-node.ts'
+import { leadingSpace, skipPast } from './yaml-scan.ts'
 
-/** What one file may expand to: far above what people write, far below what hurts. */
-const limits = { depth: 64, expandedDepth: 100, aliases: 1_000, mergedKeys: 10_000, values: 100_000, skipped: 20 }
+/** Deepest nesting as written. */
+const deepest = 64
+/** Places overwritten in one file before reading on is given up. */
+const mostSkipped = 20
 
 export interface ParsedYaml {
   /** Undefined for a file that holds nothing, or that cannot be read at all. */
@@ -38,11 +42,11 @@ export function parseYaml(text: string): ParsedYaml {
   for (;;) {
     const builder = new TreeBuilder(readable, skipped)
     try {
-      builder.read(parseEvents(readable, { maxDepth: limits.depth }))
+      builder.read(parseEvents(readable, { maxDepth: deepest }))
       return { root: builder.root, faults: [...skipped, ...builder.faults], broken: builder.broken }
     } catch (error) {
       const fault = faultOf(error, readable)
-      if (!fault.skippable || skipped.length === limits.skipped)
+      if (!fault.skippable || skipped.length === mostSkipped)
         return { root: undefined, faults: [...skipped, fault], broken: builder.broken }
       // The place is known and the rest can be read: a word of the same length keeps all other places right.
       skipped.push(fault)
@@ -57,20 +61,6 @@ function faultOf(error: unknown, text: string): YamlFault {
   throw error
 }
 
-/** Ends the reading of a file: what follows could not be understood, or would cost too much. */
-class FatalFault extends Error {
-  readonly fault: YamlFault
-  constructor(fault: YamlFault) {
-    super(fault.message)
-    this.fault = fault
-  }
-}
-
-interface Extent {
-  readonly size: number
-  readonly depth: number
-}
-
 class TreeBuilder {
   root: YamlNode | undefined
   readonly faults: YamlFault[] = []
@@ -80,10 +70,8 @@ class TreeBuilder {
   private index = 0
   /** End of what was read last: an empty value stands there. */
   private cursor = 0
-  private aliases = 0
-  private mergedKeys = 0
   private readonly anchors = new Map<string, ValueNode | 'open'>()
-  private readonly extents = new Map<YamlNode, Extent>()
+  private readonly budget = new YamlBudget()
 
   /** Places overwritten in the text because they could not be read. */
   private readonly skipped: readonly YamlFault[]
@@ -140,16 +128,14 @@ class TreeBuilder {
     const name = this.text.slice(nameStart, nameEnd)
     const start = nameStart - 1
     this.cursor = nameEnd
-    this.aliases += 1
-    if (this.aliases > limits.aliases)
-      throw this.tooMuch(start, nameEnd, `The file uses more than ${limits.aliases.toLocaleString('en')} aliases`)
+    this.budget.chargeAlias(start, nameEnd)
     const target = this.anchors.get(name)
     if (target === undefined || target === 'open') {
       this.faults.push(unknownAliasFault(name, start, nameEnd, target === 'open'))
       return this.standIn(start, nameEnd)
     }
     const node: AliasNode = { kind: 'alias', start, end: nameEnd, target }
-    this.extents.set(node, this.extentOf(target))
+    this.budget.share(node, target)
     return node
   }
 
@@ -229,7 +215,7 @@ class TreeBuilder {
       items.push(this.node())
     }
     const node: ListNode = { kind: 'list', start, end: this.collectionEnd(start, flow), items }
-    this.measure(node, items)
+    this.budget.measure(node, items)
     return node
   }
 
@@ -246,10 +232,9 @@ class TreeBuilder {
       else this.complexKey(key, value, start, flow)
     }
     const node: MapNode = { kind: 'map', start, end: this.collectionEnd(start, flow), entries }
-    this.measure(
-      node,
-      [...entries.values()].map(entry => entry.value),
-    )
+    const values = [...entries.values()].map(entry => entry.value)
+    this.budget.measure(node, values)
+    if (this.brokenMaps.has(start)) this.broken.add(node)
     return node
   }
 
@@ -284,10 +269,10 @@ class TreeBuilder {
         hint: 'Write the key as plain text',
       })
     }
-    this.unsoundMaps.add(mapStart)
+    this.brokenMaps.add(mapStart)
   }
 
-  private readonly unsoundMaps = new Set<number>()
+  private readonly brokenMaps = new Set<number>()
 
   private merge(entries: Map<string, MapEntry>, overridable: Set<string>, value: YamlNode, key: ScalarNode): void {
     const source = resolveAlias(value)
@@ -304,10 +289,7 @@ class TreeBuilder {
         })
         continue
       }
-      this.mergedKeys += 1 + map.entries.size
-      if (this.mergedKeys > limits.mergedKeys) {
-        throw this.tooMuch(key.start, key.end, `Merge keys expand to more than ${limits.mergedKeys.toLocaleString('en')} keys`)
-      }
+      this.budget.chargeMerge(map.entries.size, key.start, key.end)
       for (const [name, entry] of map.entries) {
         if (entries.has(name)) continue
         entries.set(name, entry)
@@ -322,32 +304,6 @@ class TreeBuilder {
     return node
   }
 
-  private measure(node: YamlNode, children: readonly YamlNode[]): void {
-    let size = 1
-    let depth = 0
-    for (const child of children) {
-      const extent = this.extentOf(child)
-      size += extent.size
-      depth = Math.max(depth, extent.depth)
-    }
-    this.extents.set(node, { size, depth: depth + 1 })
-    if (this.unsoundMaps.has(node.start) && node.kind === 'map') this.broken.add(node)
-    if (size > limits.values) {
-      throw this.tooMuch(node.start, node.start + 1, `The file expands to more than ${limits.values.toLocaleString('en')} values`)
-    }
-    if (depth + 1 > limits.expandedDepth) {
-      throw this.tooMuch(node.start, node.start + 1, `Aliases nest maps and lists more than ${limits.expandedDepth} deep`)
-    }
-  }
-
-  private extentOf(node: YamlNode): Extent {
-    return this.extents.get(node) ?? { size: 1, depth: 0 }
-  }
-
-  private tooMuch(start: number, end: number, message: string): FatalFault {
-    return new FatalFault({ code: 'yaml-alias', message, start, end, hint: 'Split the file, or use fewer aliases' })
-  }
-
   private popped(): boolean {
     if (this.events[this.index]?.type !== EVENT_ID.POP) return false
     this.index += 1
@@ -359,26 +315,4 @@ class TreeBuilder {
     if (flow) this.cursor = skipPast(this.text, this.cursor, ',:', ']}')
     return Math.max(this.cursor, start + 1)
   }
-}
-
-function leadingSpace(text: string): number {
-  return text.length - text.trimStart().length
-}
-
-/** The offset behind the first of `wanted` after blanks, comments and `skipped`; `from` where something else stands there. */
-function skipPast(text: string, from: number, skipped: string, wanted: string): number {
-  let at = from
-  while (at < text.length) {
-    const character = text.charAt(at)
-    if (wanted.includes(character)) return at + 1
-    if (character === '#') at = endOfComment(text, at)
-    else if (' \t\r\n'.includes(character) || skipped.includes(character)) at += 1
-    else return from
-  }
-  return from
-}
-
-function endOfComment(text: string, from: number): number {
-  const end = text.indexOf('\n', from)
-  return end === -1 ? text.length : end
 }
