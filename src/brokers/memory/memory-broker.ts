@@ -1,0 +1,71 @@
+import type { MemoryBrokerConfig } from '../../config/router-config.ts'
+import {
+  type Broker,
+  BrokerError,
+  type ConsumeOptions,
+  type Consumer,
+  type OutgoingRecord,
+  type RecordSink,
+  type TopicPartitionOffset,
+} from '../broker.ts'
+import { isInternalTopic } from '../topic-name.ts'
+import { MemoryCluster } from './memory-cluster.ts'
+import { MemoryMember } from './memory-member.ts'
+
+/** The embedded broker of `router dev`. Without `cluster` it has one of its own. */
+export class MemoryBroker implements Broker {
+  readonly name: string
+  readonly #cluster: MemoryCluster
+  readonly #members = new Set<MemoryMember>()
+  #closed = false
+
+  constructor(name: string, config: MemoryBrokerConfig, cluster: MemoryCluster = new MemoryCluster({ partitions: config.partitions })) {
+    this.name = name
+    this.#cluster = cluster
+  }
+
+  async connect(): Promise<void> {
+    this.#assertOpen()
+  }
+
+  async consume(options: ConsumeOptions, sink: RecordSink): Promise<Consumer> {
+    this.#assertOpen()
+    const member: MemoryMember = new MemoryMember(this.#cluster.group(options.group), options, sink, () => this.#members.delete(member))
+    this.#members.add(member)
+    return member
+  }
+
+  async produce(record: OutgoingRecord): Promise<void> {
+    this.#assertOpen()
+    this.#cluster.append(record)
+  }
+
+  async listTopics(): Promise<readonly string[]> {
+    this.#assertOpen()
+    return this.#cluster.topics.filter(topic => !isInternalTopic(topic))
+  }
+
+  async createTopics(topics: readonly { readonly topic: string; readonly partitions: number }[]): Promise<void> {
+    this.#assertOpen()
+    for (const { topic, partitions } of topics) this.#cluster.createTopic(topic, partitions)
+  }
+
+  async topicOffsets(topic: string): Promise<readonly { readonly partition: number; readonly low: number; readonly high: number }[]> {
+    this.#assertOpen()
+    return this.#cluster.logs(topic).map(({ partition, low, high }) => ({ partition, low, high }))
+  }
+
+  async committedOffsets(group: string, topics: readonly string[]): Promise<readonly TopicPartitionOffset[]> {
+    this.#assertOpen()
+    return this.#cluster.group(group).committedOffsets(topics)
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.all([...this.#members].map(member => member.stop()))
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new BrokerError('closed', `broker "${this.name}" is closed`, { retriable: false })
+  }
+}
