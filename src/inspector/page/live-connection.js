@@ -1,9 +1,6 @@
 /* global Pusher */
 import { byId, setting } from './elements.js'
 
-/** One subscription each 25 ms: a server limits how fast one socket may send. */
-const subscribeEveryMs = 25
-
 const words = {
   connecting: 'connecting',
   connected: 'live',
@@ -23,19 +20,11 @@ export function createLiveConnection({ onEvent, onAccepted, onRefused }) {
     enabledTransports: ['ws'],
     channelAuthorization: { endpoint: `http://127.0.0.1:${port}/pusher/auth`, transport: 'ajax' },
   })
-  const waiting = []
-  let timer
 
-  function subscribeNext() {
-    const name = waiting.shift()
-    if (name === undefined) {
-      clearInterval(timer)
-      timer = undefined
-      return
-    }
+  function follow(name) {
     const channel = pusher.subscribe(name)
     channel.bind('pusher:subscription_succeeded', () => onAccepted(name))
-    channel.bind('pusher:subscription_error', problem => onRefused(name, problem?.error ?? 'the subscription was refused'))
+    channel.bind('pusher:subscription_error', problem => onRefused(name, refusal(problem)))
     channel.bind_global((event, data) => {
       if (!event.startsWith('pusher:') && !event.startsWith('pusher_internal:')) onEvent({ channel: name, event, data })
     })
@@ -54,10 +43,11 @@ export function createLiveConnection({ onEvent, onAccepted, onRefused }) {
     pill.textContent = reason ?? words[state] ?? state
   }
 
-  return {
-    follow(channel) {
-      waiting.push(channel)
-      timer ??= setInterval(subscribeNext, subscribeEveryMs)
-    },
-  }
+  return { follow }
+}
+
+/** pusher-js tells of a refusal by the authorisation endpoint in several lines of advice; the status says it. */
+function refusal({ type, error, status }) {
+  if (type === 'AuthError' && Number.isInteger(status)) return `Not authorised (${status})`
+  return error ?? 'The subscription was refused'
 }

@@ -11,7 +11,7 @@ export function showWiring({ app, generation, subscriptions }) {
 
 function subscriptionSection({ name, file, broker, group, topics, routes, unmatched }) {
   const entries = routes.flatMap(routeEntry)
-  if (unmatched === 'dead-letter') entries.push(element('dt', {}, 'anything else'), element('dd', {}, 'dead-letter'))
+  if (unmatched === 'dead-letter') entries.push(element('dt', {}, 'anything else'), element('dd', {}, element('code', {}, 'dead-letter')))
   if (typeof unmatched === 'object') entries.push(...routeEntry({ ...unmatched, name: 'anything else' }))
   return element(
     'section',
