@@ -149,7 +149,7 @@ class ValueReader {
       return this.lines.rangeOf(start, node.textStart === undefined ? node.end : start + length)
     }
     if (result.kind === 'malformed') {
-      const message = `\`${result.written}\` is no reference to an environment variable`
+      const message = `\`${result.written.slice(0, 60)}\` is no reference to an environment variable`
       const hint = 'Write `${NAME}` or `${NAME:-default}`; `$${` stands for a literal `${`'
       this.report({ code: 'env-syntax', severity: 'error', message, hint, range: place(result.written.length) })
       return ''

@@ -6,9 +6,7 @@ import { type SchemaName, schemaErrors } from './schema-validator.ts'
 import { actualValue, expectedByKeyword, expectedTypes, orList } from './schema-words.ts'
 import { problemAt, type ValuePath } from './source-document.ts'
 import { describePath, fromPointer } from './value-path.ts'
-
-/** Enough to work on; a file with more is wrong as a whole. */
-const mostProblems = 100
+import { mostProblems } from './yaml-budget.ts'
 
 /** Checks a document against its schema: one problem for one mistake. Marks what is wrong in the document. */
 export function checkSchema(open: OpenDocument, schema: SchemaName): readonly Problem[] {
@@ -16,7 +14,10 @@ export function checkSchema(open: OpenDocument, schema: SchemaName): readonly Pr
   if (retypeReferences(open, errors)) errors = schemaErrors(schema, open.document.value)
   const report = new Report(open)
   for (const error of withoutEchoes(open, errors)) {
-    if (report.problems.length >= mostProblems) break
+    if (report.problems.length === mostProblems) {
+      report.giveUp()
+      break
+    }
     report.add(error)
   }
   report.finish()
@@ -58,7 +59,9 @@ function withoutEchoes(open: OpenDocument, errors: readonly ErrorObject[]): read
     const path = pathOf(open, error.instancePath)
     if (open.isBroken(path)) continue
     if (error.keyword === 'additionalProperties') {
-      unknownKeys.set(error.instancePath, [...(unknownKeys.get(error.instancePath) ?? []), String(error.params['additionalProperty'])])
+      const keys = unknownKeys.get(error.instancePath) ?? []
+      unknownKeys.set(error.instancePath, keys)
+      if (keys.length < mostProblems) keys.push(String(error.params['additionalProperty']))
     }
     failures.push({ error, path, schema: isRecord(error.parentSchema) ? error.parentSchema : {} })
   }
@@ -91,6 +94,11 @@ class Report {
   /** Marked only now, so that one problem does not silence the next. */
   finish(): void {
     for (const path of this.wrong) this.open.markUnsound(path)
+  }
+
+  giveUp(): void {
+    const message = `The file has more than ${mostProblems} problems: the others are not shown`
+    this.problems.push(problemAt(this.open.document, [], 'too-many-problems', message, { hint: 'Correct these first' }))
   }
 
   add(failure: Failure): void {
@@ -134,7 +142,7 @@ class Report {
     const hint = key.startsWith('x-')
       ? 'Keys that start with `x-` stand only at the top of a route file'
       : `${meant === undefined ? '' : `Did you mean \`${meant}\`? `}Keys here: ${known.join(', ')}`
-    return this.at(at, 'schema-unknown-key', `\`${key}\` is no key of ${titleOf(schema)}`, hint, range)
+    return this.at(at, 'schema-unknown-key', `\`${clip(key)}\` is no key of ${titleOf(schema)}`, hint, range)
   }
 
   private badName({ path, schema }: Failure, name: string): Finding {

@@ -3,13 +3,19 @@ import type { YamlFault, YamlNode } from './yaml-node.ts'
 /** What one file may expand to: far above what people write, far below what hurts. */
 const limits = { depth: 100, aliases: 1_000, mergedKeys: 10_000, values: 100_000 }
 
+/** Problems of one kind that are shown of one file: enough to work on. */
+export const mostProblems = 100
+
 /** Ends the reading of a file: what follows could not be understood, or would cost too much. */
 export class FatalFault extends Error {
   readonly fault: YamlFault
+  /** Found before, and worth showing with it. */
+  readonly earlier: readonly YamlFault[]
 
-  constructor(fault: YamlFault) {
+  constructor(fault: YamlFault, earlier: readonly YamlFault[] = []) {
     super(fault.message)
     this.fault = fault
+    this.earlier = earlier
   }
 }
 
@@ -28,6 +34,20 @@ export class YamlBudget {
   private aliases = 0
   private mergedKeys = 0
   private readonly extents = new Map<YamlNode, Extent>()
+
+  /** `written` is the number of values in the text itself, before anything expands. */
+  chargeValues(written: number, start: number): void {
+    if (written <= limits.values) return
+    const message = `The file holds more than ${format(limits.values)} keys and values`
+    throw new FatalFault({ code: 'file-too-large', message, start, end: start + 1, hint: 'Split it' })
+  }
+
+  chargeFault(faults: readonly YamlFault[]): void {
+    if (faults.length < mostProblems) return
+    const [{ start, end } = { start: 0, end: 1 }] = faults.slice(-1)
+    const message = `The file has more than ${mostProblems} problems: the others are not shown`
+    throw new FatalFault({ code: 'too-many-problems', message, start, end, hint: 'Correct these first' }, faults)
+  }
 
   chargeAlias(start: number, end: number): void {
     this.aliases += 1

@@ -73,7 +73,8 @@ export function syntaxFault(text: string, reason: string, position: number): Yam
 
 function plainFault(text: string, reason: string, position: number): YamlFault {
   const reserved = /^[@`%]/.exec(text.slice(position).trimStart())
-  const [start, end] = visibleSpan(text, position)
+  const quote = /end of the (?:stream|document) within a (single|double) quoted/.exec(reason)?.[1]
+  const [start, end] = quote === undefined ? visibleSpan(text, position) : openQuote(text, position, quote === 'double')
   if (reserved !== null) {
     return { code: 'yaml-syntax', message: `A text cannot start with \`${reserved[0]}\` in YAML`, start, end, hint: 'Quote it' }
   }
@@ -108,12 +109,13 @@ export function unquotedTemplateFault(text: string, start: number): YamlFault {
   const written = /^\{\{.*?\}\}(?:[^\s,\]}#]|\{\{.*?\}\})*/.exec(rest)?.[0] ?? rest.trimEnd()
   const before = /[^\s,[{:-][^\s,[{]*$/.exec(text.slice(Math.max(startOfLine(text, start), start - 300), start))?.[0] ?? ''
   const value = before + written
+  const shown = value.length > 80 ? `${value.slice(0, 79)}…` : value
   return {
     code: 'yaml-unquoted-template',
-    message: `\`${value}\` stands without quotes, so YAML reads a map`,
+    message: `\`${shown}\` stands without quotes, so YAML reads a map`,
     start: start - before.length,
     end: start + written.length,
-    hint: `Quote it: "${value.replaceAll('"', "'")}"`,
+    hint: `Quote it: "${shown.replaceAll('"', "'")}"`,
   }
 }
 
@@ -148,6 +150,18 @@ export function documentFault(text: string): YamlFault {
     start,
     end: start + 3,
     hint: 'Write one file for each: one file is one subscription',
+  }
+}
+
+/** The quote that is not closed: the last one before the end that is no escape. */
+function openQuote(text: string, position: number, double: boolean): readonly [number, number] {
+  let at = position
+  for (;;) {
+    at = text.lastIndexOf(double ? '"' : "'", at - 1)
+    if (at <= 0) return [Math.max(0, at), at + 1]
+    const escaped = double ? (/\\+$/.exec(text.slice(Math.max(0, at - 50), at))?.[0].length ?? 0) % 2 === 1 : text[at - 1] === "'"
+    if (!escaped) return [at, at + 1]
+    if (!double) at -= 1
   }
 }
 

@@ -23,6 +23,8 @@ import { leadingSpace, skipPast } from './yaml-scan.ts'
 const deepest = 64
 /** Places overwritten in one file before reading on is given up. */
 const mostSkipped = 20
+/** Characters; each place that is overwritten costs reading the file once more. */
+const longestReread = 100_000
 
 export interface ParsedYaml {
   /** Undefined for a file that holds nothing, or that cannot be read at all. */
@@ -46,8 +48,10 @@ export function parseYaml(text: string): ParsedYaml {
       return { root: builder.root, faults: [...skipped, ...builder.faults], broken: builder.broken }
     } catch (error) {
       const fault = faultOf(error, readable)
-      if (!fault.skippable || skipped.length === mostSkipped)
-        return { root: undefined, faults: [...skipped, fault], broken: builder.broken }
+      if (!fault.skippable || skipped.length === mostSkipped || text.length > longestReread) {
+        const earlier = error instanceof FatalFault ? error.earlier : []
+        return { root: undefined, faults: [...skipped, ...earlier, fault], broken: builder.broken }
+      }
       // The place is known and the rest can be read: a word of the same length keeps all other places right.
       skipped.push(fault)
       readable = readable.slice(0, fault.start) + 'x'.repeat(fault.end - fault.start) + readable.slice(fault.end)
@@ -86,10 +90,24 @@ class TreeBuilder {
     const documents = events.filter(event => event.type === EVENT_ID.DOCUMENT).length
     if (documents > 1) throw new FatalFault(documentFault(this.text))
     if (documents === 0) return
+    this.checkAmount()
     this.index = 1
     const root = this.node()
     const nothing = root.kind === 'scalar' && root.text === '' && root.plain
     this.root = nothing ? undefined : root
+  }
+
+  private checkAmount(): void {
+    let values = 0
+    for (const event of this.events) {
+      values += 1
+      if (event.type === EVENT_ID.SCALAR) this.budget.chargeValues(values, Math.max(0, event.valueStart))
+    }
+  }
+
+  private fault(fault: YamlFault): void {
+    this.budget.chargeFault(this.faults)
+    this.faults.push(fault)
   }
 
   private node(): YamlNode {
@@ -131,7 +149,7 @@ class TreeBuilder {
     this.budget.chargeAlias(start, nameEnd)
     const target = this.anchors.get(name)
     if (target === undefined || target === 'open') {
-      this.faults.push(unknownAliasFault(name, start, nameEnd, target === 'open'))
+      this.fault(unknownAliasFault(name, start, nameEnd, target === 'open'))
       return this.standIn(start, nameEnd)
     }
     const node: AliasNode = { kind: 'alias', start, end: nameEnd, target }
@@ -179,7 +197,7 @@ class TreeBuilder {
       const value = core.resolve(text, tag !== undefined, core.tagName)
       if (value === null || typeof value === 'boolean' || typeof value === 'number') return value
       if (tag !== undefined && value === NOT_RESOLVED) {
-        this.faults.push({
+        this.fault({
           code: 'yaml-syntax',
           message: `\`${text}\` cannot be read as \`!!${tag}\``,
           start: event.tagStart,
@@ -197,7 +215,7 @@ class TreeBuilder {
     if (written === '!') return 'str'
     const name = /^(?:!!|!<tag:yaml\.org,2002:)(\w+)>?$/.exec(written)?.[1]
     if (name !== undefined && allowed.includes(name)) return name
-    this.faults.push({
+    this.fault({
       code: 'yaml-syntax',
       message: `The tag \`${written}\` is not supported`,
       start: event.tagStart,
@@ -241,7 +259,7 @@ class TreeBuilder {
   private addEntry(entries: Map<string, MapEntry>, overridable: Set<string>, key: ScalarNode, value: YamlNode): void {
     const earlier = entries.get(key.text)
     if (earlier !== undefined && !overridable.delete(key.text)) {
-      this.faults.push({
+      this.fault({
         code: 'yaml-duplicate-key',
         message: `The key \`${key.text}\` stands twice in one map`,
         start: key.start,
@@ -259,9 +277,9 @@ class TreeBuilder {
   private complexKey(key: YamlNode, value: YamlNode, mapStart: number, flow: boolean): void {
     const lone = value.kind === 'scalar' && value.resolved === null
     if (key.kind === 'map' && lone && flow) {
-      this.faults.push(unquotedTemplateFault(this.text, mapStart))
+      this.fault(unquotedTemplateFault(this.text, mapStart))
     } else {
-      this.faults.push({
+      this.fault({
         code: 'yaml-syntax',
         message: 'A key must be text',
         start: key.start,
@@ -280,7 +298,7 @@ class TreeBuilder {
     for (const map of maps) {
       if (map.kind !== 'map') {
         if (this.broken.has(map)) continue
-        this.faults.push({
+        this.fault({
           code: 'yaml-alias',
           message: 'A merge key `<<` takes a map or a list of maps',
           start: key.start,

@@ -4,9 +4,10 @@
  */
 export const problemCodes = {
   'file-unreadable': 'A file that is needed is missing or cannot be read',
-  'file-too-large': 'A configuration file is larger than 1mb',
+  'file-too-large': 'A configuration file is larger than 1mb, or holds more than 100,000 keys and values',
   'file-encoding': 'A configuration file is not UTF-8 text',
   'file-empty': 'A route file holds nothing',
+  'too-many-problems': 'A file has so many problems that only the first are shown',
   'yaml-syntax': 'The file is not valid YAML',
   'yaml-tab': 'A tab is used for indentation',
   'yaml-duplicate-key': 'A key stands twice in one map',
