@@ -1,0 +1,48 @@
+import { Command } from 'commander'
+import { addDev } from './commands/dev.ts'
+import { addInit } from './commands/init.ts'
+import { addPublish } from './commands/publish.ts'
+import { addRun } from './commands/run.ts'
+import { addSchema } from './commands/schema.ts'
+import { addValidate } from './commands/validate.ts'
+import { reportFailure } from './failure.ts'
+import { packageVersion } from './package-files.ts'
+
+/** Runs one command and sets `process.exitCode`; never throws. */
+export async function runCommandLine(args: readonly string[]): Promise<void> {
+  survivePipesThatClose()
+  try {
+    await createProgram().parseAsync(args, { from: 'user' })
+  } catch (error) {
+    process.exitCode = reportFailure(error)
+  }
+}
+
+/** Commands load what they need when they run: `--help` and a mistyped flag answer at once. */
+function createProgram(): Command {
+  const program = new Command('router')
+    .description('Routes broker events to WebSocket channels, handlers and topics as routes/*.yaml say.')
+    .version(packageVersion())
+    .option('--project <dir>', 'the project (default: the nearest folder upwards with router.yaml or routes/)')
+    .helpCommand(false)
+    .configureHelp({ showGlobalOptions: true })
+    .showHelpAfterError('(add --help for what there is)')
+    .exitOverride()
+    .addHelpText('after', '\nStart with:\n  $ router init my-router && cd my-router\n  $ router dev\n')
+  addInit(program)
+  addValidate(program)
+  addDev(program)
+  addRun(program)
+  addPublish(program)
+  addSchema(program)
+  return program
+}
+
+/** `router validate | head` ends quietly when `head` has seen enough. */
+function survivePipesThatClose(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+    })
+  }
+}

@@ -1,0 +1,74 @@
+import { didYouMean } from '../config/did-you-mean.ts'
+import { loadProject } from '../config/load-project.ts'
+import type { RouterConfig } from '../config/router-config.ts'
+import { hasErrors } from '../diagnostics/problem.ts'
+import { createLogger } from '../observe/logger.ts'
+import { BrokerSet, eventRecord } from '../runtime/broker-set.ts'
+import { StartError } from '../runtime/start-error.ts'
+import { CommandFailure } from './failure.ts'
+
+/** What `router publish` sends. `raw`: the record's whole value. */
+export type PublishedRecord =
+  | {
+      readonly kind: 'event'
+      readonly topic: string
+      readonly key?: string
+      readonly event: string
+      readonly id: string
+      readonly data: unknown
+    }
+  | { readonly kind: 'raw'; readonly topic: string; readonly key?: string; readonly value: string }
+
+const timeoutMs = 30_000
+
+/** Writes one record to a broker of router.yaml; returns the broker's name. Rejects with StartError, CommandFailure or BrokerError. */
+export async function publishToBroker(root: string, name: string | undefined, record: PublishedRecord): Promise<string> {
+  const { router, problems, sources, secrets } = await loadProject({ root, env: process.env, mode: 'dev', paths: [] })
+  const ownProblems = problems.filter(({ file }) => file === 'router.yaml')
+  if (hasErrors(ownProblems)) throw new StartError('problems', 'router.yaml has problems', { problems: ownProblems, sources })
+  const broker = chosenBroker(router, name)
+  const log = createLogger({ level: 'error', pretty: true, redact: secrets })
+  const brokers = new BrokerSet({ clientId: router.name, log, embedded: false })
+  try {
+    await withTimeout(broker, brokers.get(broker, router).produce(outgoing(record)))
+  } finally {
+    await brokers.close()
+  }
+  return broker
+}
+
+function outgoing(record: PublishedRecord) {
+  if (record.kind === 'event') return eventRecord(record)
+  const { topic, key, value } = record
+  return { topic, key: key === undefined ? null : Buffer.from(key), value: Buffer.from(value), headers: {} }
+}
+
+/** Throws for a broker that another process cannot reach, or that router.yaml does not define. */
+function chosenBroker({ broker: usual, brokers }: RouterConfig, asked: string | undefined): string {
+  const name = asked ?? usual
+  const known = Object.keys(brokers)
+  if (!Object.hasOwn(brokers, name)) {
+    const meant = didYouMean(name, known)
+    throw new CommandFailure(
+      2,
+      `router.yaml defines no broker ${name}`,
+      meant === undefined ? `it defines ${known.join(', ')}` : `did you mean ${meant}?`,
+    )
+  }
+  if (brokers[name]?.type !== 'memory') return name
+  if (asked === undefined)
+    throw new CommandFailure(2, 'no router is running here', 'start `router dev` in another terminal, or name a broker with --broker')
+  throw new CommandFailure(2, `the broker ${name} lives inside the router`, 'start `router dev` in another terminal and leave --broker out')
+}
+
+async function withTimeout(broker: string, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new CommandFailure(2, `the broker ${broker} did not answer within ${timeoutMs / 1000} s`)), timeoutMs)
+  })
+  try {
+    await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
