@@ -96,7 +96,7 @@ describe('files', () => {
   })
 
   test('names are kebab-case', () => {
-    const wrong = sources.filter(({ path }) => !path.split('/').every(part => /^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.ts)?$/.test(part)))
+    const wrong = sources.filter(({ path }) => !path.split('/').every(part => /^[a-z0-9]+(?:-[a-z0-9]+)*(?:(?:\.d)?\.ts)?$/.test(part)))
     expect(wrong.map(({ path }) => path)).toEqual([])
   })
 
