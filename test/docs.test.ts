@@ -1,0 +1,116 @@
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { formatPretty } from '../src/diagnostics/format-pretty.ts'
+import { createMetrics } from '../src/observe/metrics.ts'
+import { draftBlueprint } from '../src/runtime/blueprint.ts'
+
+const repository = fileURLToPath(new URL('..', import.meta.url))
+const pages = ['README.md', 'docs/route-language.md', 'docs/operations.md']
+const env = { APP_SECRET: 'a-secret-for-this-test' }
+
+interface Block {
+  readonly place: string
+  readonly text: string
+  /** What the comment in the first line says; undefined without one. */
+  readonly file: string | undefined
+}
+
+async function yamlBlocks(page: string): Promise<readonly Block[]> {
+  const text = await readFile(join(repository, page), 'utf8')
+  return [...text.matchAll(/^```ya?ml\n([\s\S]*?)^```$/gm)].map(match => ({
+    place: `${page}:${text.slice(0, match.index).split('\n').length}`,
+    text: match[1] ?? '',
+    file: /^# (router\.yaml|routes\/[\w/-]+\.yaml)\n/.exec(match[1] ?? '')?.[1],
+  }))
+}
+
+const blocks = (await Promise.all(pages.map(yamlBlocks))).flat()
+
+/** Everything wrong with the project in this folder, as a person would see it; empty where it is fine. */
+async function problemsOf(root: string): Promise<string> {
+  const { project, problems } = await draftBlueprint({ root, env, mode: 'validate' })
+  return problems.length === 0 ? '' : formatPretty(problems, project.sources, { color: false })
+}
+
+/** The shop of the repository with `file` holding `text` instead, and no other route file. */
+async function shopWith(file: string, text: string): Promise<string> {
+  const root = await mkdtemp(join(tmpdir(), 'signalbox-docs-'))
+  await cp(join(repository, 'schemas/events'), join(root, 'schemas/events'), { recursive: true })
+  await cp(join(repository, 'router.yaml'), join(root, 'router.yaml'))
+  await cp(join(repository, 'routes'), join(root, 'routes'), { recursive: true, filter: source => !source.endsWith('.yaml') })
+  if (file === 'router.yaml') await writeFile(join(root, 'routes/any.yaml'), 'topics: any\nunmatched: dead-letter\n')
+  await mkdir(dirname(join(root, file)), { recursive: true })
+  await writeFile(join(root, file), text)
+  return root
+}
+
+describe('every YAML block in the documentation', () => {
+  test('is found', () => {
+    expect(blocks.length).toBeGreaterThanOrEqual(6)
+  })
+
+  test.each(blocks)('$place works as it stands', async ({ text, file }) => {
+    expect(file, 'the first line names the file, such as `# routes/orders.yaml`').toBeDefined()
+    const root = await shopWith(file ?? '', text)
+    try {
+      expect(await problemsOf(root)).toBe('')
+    } finally {
+      await rm(root, { recursive: true, force: true })
+    }
+  })
+
+  test('would be noticed with a mistake in it', async () => {
+    const root = await shopWith('routes/orders.yaml', 'topics: orders\nroutes:\n  paid:\n    actionss: []\n')
+    try {
+      expect(await problemsOf(root)).toContain('routes/orders.yaml:4:5')
+    } finally {
+      await rm(root, { recursive: true, force: true })
+    }
+  })
+})
+
+test('the shop of the repository has no problems', async () => {
+  expect(await problemsOf(repository)).toBe('')
+})
+
+test('the README lists every command, and none that does not exist', async () => {
+  const commands = (await readdir(join(repository, 'src/cli/commands'))).map(name => name.replace(/\.ts$/, ''))
+  const readme = await readFile(join(repository, 'README.md'), 'utf8')
+  const listed = [...readme.matchAll(/^\| `router (\w+)/gm)].map(match => String(match[1]))
+  expect(listed.sort()).toEqual(commands.sort())
+})
+
+test('the metrics in the documentation are those that are served', async () => {
+  const idle = {
+    sockets: 0,
+    channels: 0,
+    subscriptions: 0,
+    queueBytes: 0,
+    framesOut: 0,
+    bytesOut: 0,
+    broadcasts: 0,
+    closes: [],
+    refusals: [],
+  }
+  const metrics = createMetrics({
+    subscriptions: () => [],
+    realtime: () => idle,
+    reloads: () => ({ applied: 0, rejected: 0, generation: 1 }),
+  })
+  const served = new Set([...(await metrics.text()).matchAll(/^# TYPE (signalbox_\w+)/gm)].map(match => String(match[1])))
+  const page = await readFile(join(repository, 'docs/operations.md'), 'utf8')
+  const documented = new Set([...page.matchAll(/`(signalbox_\w+)`/g)].map(match => String(match[1])))
+  expect([...documented].sort()).toEqual([...served].sort())
+})
+
+test('links between the pages lead somewhere', async () => {
+  for (const page of pages) {
+    const text = await readFile(join(repository, page), 'utf8')
+    for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
+      await expect(readFile(join(repository, dirname(page), String(target))), `${page} -> ${target}`).resolves.toBeDefined()
+    }
+  }
+})
