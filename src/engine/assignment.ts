@@ -1,5 +1,5 @@
 import type { SourceRecord } from '../compiler/plan.ts'
-import { AttemptReleased, type AttemptRun, AttemptTimeout } from './attempt-run.ts'
+import { AttemptReleased, AttemptTimeout } from './attempt-run.ts'
 import { OffsetTracker } from './offset-tracker.ts'
 import type { Cancel, Clock } from './ports.ts'
 
@@ -34,8 +34,10 @@ export class Assignment {
   /** Messages at work: some action runs or waits for a retry. */
   running = 0
   paused = false
-  /** A message failed with `onFailure: stop`: nothing is fetched any more. */
+  /** A message failed with `onFailure: stop`: nothing is fetched or started any more. */
   stopped = false
+  /** Not ours any more: nothing of it may be committed. */
+  gone = false
   state: AssignmentState = 'active'
   readonly #clock: Clock
   readonly #attempts = new Set<() => void>()
@@ -50,6 +52,11 @@ export class Assignment {
 
   get id(): string {
     return `${this.topic}/${this.partition}`
+  }
+
+  /** More of its messages may start. */
+  get takesMessages(): boolean {
+    return this.state === 'active' && !this.stopped
   }
 
   /** How many messages the broker still has for this partition; 0 while that is not known. */
@@ -75,20 +82,17 @@ export class Assignment {
     })
   }
 
-  /** Resolves when the partition is given up: for a message that holds its place for good. */
-  whenReleased(): Promise<void> {
-    if (this.state !== 'active') return Promise.resolve()
-    return new Promise(resolve => this.#waits.add(resolve))
-  }
-
-  /** The action's result, bounded by its time-out and by the partition's release. A result that comes later is ignored. */
-  settleAttempt(result: PromiseLike<unknown>, attempt: AttemptRun, timeoutMs: number): Promise<unknown> {
+  /**
+   * A result, bounded by a time-out and by the partition's release: then `attempt` is aborted and the promise rejects with AttemptTimeout
+   * or AttemptReleased. A result that comes later is ignored.
+   */
+  settle(result: PromiseLike<unknown>, timeoutMs: number, attempt?: { abort(reason: Error): void }): Promise<unknown> {
     return new Promise((resolve, reject) => {
       let cancel: Cancel = () => {}
       const release = () => {
         cancel()
         const reason = new AttemptReleased()
-        attempt.abort(reason)
+        attempt?.abort(reason)
         reject(reason)
       }
       const end = () => {
@@ -98,12 +102,13 @@ export class Assignment {
       cancel = this.#clock.schedule(timeoutMs, () => {
         this.#attempts.delete(release)
         const reason = new AttemptTimeout(timeoutMs)
-        attempt.abort(reason)
+        attempt?.abort(reason)
         reject(reason)
       })
       if (this.state === 'released') release()
       else this.#attempts.add(release)
-      result.then(
+      // A promise-like of somebody's own making may throw instead of rejecting: Promise.resolve turns that into a rejection.
+      Promise.resolve(result).then(
         value => {
           end()
           resolve(value)
@@ -120,7 +125,6 @@ export class Assignment {
   drain(): void {
     if (this.state !== 'active') return
     this.state = 'draining'
-    this.backlog = []
     for (const cut of this.#waits) cut()
     this.#waits.clear()
     this.noteIdle()

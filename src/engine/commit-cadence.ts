@@ -15,6 +15,8 @@ export class CommitCadence {
   #consumer: ConsumerPort | undefined
   #cancel: Cancel | undefined
   #running: Promise<void> = Promise.resolve()
+  /** Requests under way or waiting for their turn. */
+  #requests = 0
 
   constructor(ports: EnginePorts, counters: SubscriptionCounters, assignments: () => Iterable<Assignment>) {
     this.#ports = ports
@@ -31,14 +33,16 @@ export class CommitCadence {
     if (this.#cancel !== undefined) return
     this.#cancel = this.#ports.clock.schedule(commitEveryMs, () => {
       this.#cancel = undefined
-      void this.commit(this.#assignments())
+      if (this.#requests > 0) this.moved()
+      else void this.commit(this.#assignments())
     })
   }
 
   /** Commits these partitions' positions after any request under way. Never rejects: a failure is logged, counted and repeated. */
   commit(assignments: Iterable<Assignment>): Promise<void> {
     const chosen = [...assignments]
-    this.#running = this.#running.then(() => this.#commitNow(chosen))
+    this.#requests++
+    this.#running = this.#running.then(() => this.#commitNow(chosen)).finally(() => this.#requests--)
     return this.#running
   }
 
@@ -50,7 +54,7 @@ export class CommitCadence {
   async #commitNow(assignments: readonly Assignment[]): Promise<void> {
     const moved = assignments.flatMap(assignment => {
       const offset = assignment.tracker.uncommitted
-      return offset === undefined ? [] : [{ assignment, offset }]
+      return offset === undefined || assignment.gone ? [] : [{ assignment, offset }]
     })
     if (moved.length === 0 || this.#consumer === undefined) return
     try {

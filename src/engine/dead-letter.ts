@@ -55,8 +55,12 @@ function int32(value: number): Buffer {
   return bytes
 }
 
+/** A producer chooses the timestamp: the largest that Kafka takes is rounded up past 64 bits by a double. */
+const largestInt64 = 2n ** 63n - 1n
+
 function int64(value: number): Buffer {
+  const exact = BigInt(value)
   const bytes = Buffer.alloc(8)
-  bytes.writeBigInt64BE(BigInt(value))
+  bytes.writeBigInt64BE(exact > largestInt64 ? largestInt64 : exact)
   return bytes
 }

@@ -1,5 +1,6 @@
 import type { DeadLetterPolicy, SourceRecord } from '../compiler/plan.ts'
 import type { Assignment } from './assignment.ts'
+import { AttemptReleased } from './attempt-run.ts'
 import type { SubscriptionCounters } from './counters.ts'
 import { type DeadLetterCause, deadLetterRecord } from './dead-letter.ts'
 import type { EnginePorts } from './ports.ts'
@@ -12,7 +13,7 @@ export type Settlement = 'settled' | 'released'
 export interface Execution {
   readonly ports: EnginePorts
   readonly counters: SubscriptionCounters
-  /** Stops fetching the partition for good: `onFailure: stop`. */
+  /** Starts nothing more of the partition: `onFailure: stop`. */
   stopPartition(assignment: Assignment): void
 }
 
@@ -22,6 +23,9 @@ export interface GivenUp {
   readonly policy: DeadLetterPolicy
   readonly cause: DeadLetterCause
 }
+
+/** Longest wait for one dead letter to be acknowledged, in ms. */
+const deadLetterTimeoutMs = 60_000
 
 const deadLetterRetry = {
   attempts: Number.POSITIVE_INFINITY,
@@ -58,7 +62,6 @@ export async function giveUp(execution: Execution, given: GivenUp): Promise<'dea
   }
   log.error(place, `partition stopped (onFailure: stop): ${cause.message}`)
   execution.stopPartition(assignment)
-  await assignment.whenReleased()
   return 'released'
 }
 
@@ -66,9 +69,10 @@ async function writeDeadLetter(execution: Execution, { record, assignment, cause
   const letter = deadLetterRecord(record, topic, cause)
   for (let attempt = 1; ; attempt++) {
     try {
-      await execution.ports.writeDeadLetter(letter)
+      await assignment.settle(execution.ports.writeDeadLetter(letter), deadLetterTimeoutMs)
       return true
     } catch (error) {
+      if (error instanceof AttemptReleased) return false
       execution.counters.deadLetterFailures++
       const retryInMs = retryDelay(deadLetterRetry, attempt, execution.ports.random)
       execution.ports.log.error(
@@ -78,7 +82,7 @@ async function writeDeadLetter(execution: Execution, { record, assignment, cause
           partition: record.partition,
           offset: record.offset,
           retryInMs,
-          error: error instanceof Error ? error.message : String(error),
+          error: errorCause(error).message,
         },
         'the dead letter could not be written; the message stays uncommitted and the write is tried again',
       )
@@ -87,7 +91,13 @@ async function writeDeadLetter(execution: Execution, { record, assignment, cause
   }
 }
 
-export function errorCause(error: unknown): { readonly type: string; readonly message: string; readonly stack: string | undefined } {
-  if (error instanceof Error) return { type: error.name, message: error.message, stack: error.stack }
-  return { type: 'Error', message: `a handler threw ${typeof error === 'string' ? error : typeof error}`, stack: undefined }
+/** What is said of a failure. Handlers throw what they like: whatever it is, this gives text and never throws. */
+export function errorCause(error: unknown): Pick<DeadLetterCause, 'type' | 'message' | 'stack'> {
+  try {
+    if (error instanceof Error)
+      return { type: String(error.name), message: String(error.message), stack: typeof error.stack === 'string' ? error.stack : undefined }
+    return { type: 'Error', message: `a handler threw ${typeof error === 'string' ? error : typeof error}`, stack: undefined }
+  } catch {
+    return { type: 'Error', message: 'a handler threw an error that cannot be read', stack: undefined }
+  }
 }

@@ -1,6 +1,7 @@
 import type { Ordering, SourceRecord } from '../compiler/plan.ts'
 import type { Assignment, Lane } from './assignment.ts'
 import type { Settlement } from './execution.ts'
+import type { Clock } from './ports.ts'
 
 /** Starts a message; undefined when it settled at once. */
 export type StartMessage = (assignment: Assignment, record: SourceRecord) => Promise<Settlement> | undefined
@@ -8,26 +9,39 @@ export type StartMessage = (assignment: Assignment, record: SourceRecord) => Pro
 /** A message that had waited (in a lane, or for its actions) has ended. */
 export type MessageEnded = (assignment: Assignment, record: SourceRecord, settlement: Settlement) => void
 
+/** Longest time that lanes work off what waited in them before sockets, timers and heartbeats get their turn, in ms. */
+const turnMs = 8
+
 /**
  * Lets messages of one key run one after the other and different keys side by side, with at most `concurrency` lanes at work. A lane exists only
  * while something of its key runs or waits: messages that settle at once never make one.
  */
 export class LaneScheduler {
   /** Lanes with messages to start, waiting for a place. */
-  readonly #ready: Lane[] = []
+  #ready: Lane[] = []
   #atWork = 0
-  #concurrency = 1
+  #concurrency: number
+  /** The event loop has its turn; the ready lanes go on after it. */
+  #yielded = false
+  readonly #clock: Clock
   readonly #start: StartMessage
   readonly #ended: MessageEnded
 
-  constructor(start: StartMessage, ended: MessageEnded) {
+  constructor(clock: Clock, concurrency: number, start: StartMessage, ended: MessageEnded) {
+    this.#clock = clock
+    this.#concurrency = concurrency
     this.#start = start
     this.#ended = ended
   }
 
-  /** Takes the partition's next message. True when it settled at once, false when `ended` will be called. */
-  take(assignment: Assignment, record: SourceRecord, ordering: Ordering, concurrency: number): boolean {
+  /** Lanes above a smaller number end what they are at. */
+  resize(concurrency: number): void {
     this.#concurrency = concurrency
+    this.#fill()
+  }
+
+  /** Takes the partition's next message. True when it settled at once, false when `ended` will be called. */
+  take(assignment: Assignment, record: SourceRecord, ordering: Ordering): boolean {
     const key = laneKey(record, ordering)
     const lane = key === undefined || assignment.lanes.size === 0 ? undefined : assignment.lanes.get(key)
     if (lane !== undefined) {
@@ -35,7 +49,7 @@ export class LaneScheduler {
       lane.queue.push(record)
       return false
     }
-    if (this.#atWork >= concurrency) {
+    if (this.#atWork >= this.#concurrency) {
       assignment.tracker.open(record.offset)
       this.#ready.push(this.#newLane(assignment, key, [record]))
       return false
@@ -47,11 +61,13 @@ export class LaneScheduler {
     return false
   }
 
-  /** Forgets what has not started in partitions that take no more messages; call after `drain`. */
-  discard(assignment: Assignment): void {
+  /** Takes out what has not started. Call once the partition takes no more messages. */
+  discard(assignment: Assignment): readonly SourceRecord[] {
+    const lanes = new Set(assignment.lanes.values())
+    for (const lane of this.#ready) if (lane.assignment === assignment) lanes.add(lane)
+    this.#ready = this.#ready.filter(lane => lane.assignment !== assignment)
     assignment.lanes.clear()
-    for (let index = this.#ready.length - 1; index >= 0; index--)
-      if (this.#ready[index]?.assignment === assignment) this.#ready.splice(index, 1)
+    return [...lanes].flatMap(lane => lane.queue.splice(lane.head))
   }
 
   #newLane(assignment: Assignment, key: string | null | undefined, queue: SourceRecord[]): Lane {
@@ -61,34 +77,42 @@ export class LaneScheduler {
   }
 
   #occupy(lane: Lane, record: SourceRecord, running: Promise<Settlement>): void {
+    const { assignment } = lane
     this.#atWork++
-    lane.assignment.running++
+    assignment.running++
     void running.then(settlement => {
       this.#atWork--
-      lane.assignment.running--
-      this.#ended(lane.assignment, record, settlement)
-      if (lane.assignment.state !== 'active') lane.assignment.noteIdle()
-      else if (this.#ready.length > 0 && lane.head < lane.queue.length) this.#ready.push(lane)
-      else this.#advance(lane)
+      assignment.running--
+      this.#ended(assignment, record, settlement)
+      if (!assignment.takesMessages) assignment.noteIdle()
+      else if (lane.head < lane.queue.length) this.#ready.push(lane)
+      else if (lane.key !== undefined) assignment.lanes.delete(lane.key)
       this.#fill()
     })
   }
 
   #fill(): void {
-    while (this.#atWork < this.#concurrency) {
+    if (this.#ready.length === 0) return
+    const endsAt = this.#clock.monotonic() + turnMs
+    while (this.#atWork < this.#concurrency && !this.#yielded) {
       const lane = this.#ready.shift()
       if (lane === undefined) return
-      this.#advance(lane)
+      this.#advance(lane, endsAt)
     }
   }
 
-  /** Runs the lane's messages until one has to wait or none is left. */
-  #advance(lane: Lane): void {
+  /** Runs the lane's messages until one has to wait, none is left, or the turn is over. */
+  #advance(lane: Lane, endsAt: number): void {
     const { assignment } = lane
-    while (assignment.state === 'active') {
+    while (assignment.takesMessages) {
       const record = lane.queue[lane.head]
       if (record === undefined) {
         if (lane.key !== undefined) assignment.lanes.delete(lane.key)
+        return
+      }
+      if (this.#clock.monotonic() >= endsAt) {
+        this.#ready.push(lane)
+        this.#yield()
         return
       }
       lane.head++
@@ -103,6 +127,14 @@ export class LaneScheduler {
       }
       this.#ended(assignment, record, 'settled')
     }
+  }
+
+  #yield(): void {
+    this.#yielded = true
+    this.#clock.yield(() => {
+      this.#yielded = false
+      this.#fill()
+    })
   }
 }
 

@@ -2,6 +2,7 @@ import { type ActionPlan, ActionSignal, type RoutePlan } from '../compiler/plan.
 import type { Assignment } from './assignment.ts'
 import { AttemptReleased, AttemptRun, isPermanent } from './attempt-run.ts'
 import type { RouteCounters } from './counters.ts'
+import type { DeadLetterCause } from './dead-letter.ts'
 import { type Execution, errorCause, giveUp, type Settlement } from './execution.ts'
 import type { MessageScope } from './message-scope.ts'
 import { retryDelay } from './retry-delay.ts'
@@ -18,6 +19,8 @@ interface RouteRun {
   /** Actions that did something, as opposed to those left out. */
   acted: number
   skipped: number
+  /** How an action with `continueOnError` was given up. */
+  gaveUp: 'dead-lettered' | 'failed' | undefined
 }
 
 /** The subscription's side of a route: what dead letters and emits name. */
@@ -31,14 +34,39 @@ type FirstTry = { readonly attempt: AttemptRun } & ({ readonly result: PromiseLi
 
 type ActionEnd =
   | { readonly kind: 'value'; readonly value: unknown }
+  /** Left out for every element of a forEach. */
+  | { readonly kind: 'skipped' }
   | { readonly kind: 'failed'; readonly error: unknown; readonly attempts: number }
   | { readonly kind: 'released' }
 
 /**
  * Runs a route on a message. Synchronous (undefined: settled) as long as no action waits and none fails: the hot path of broadcasts
- * makes no promise.
+ * makes no promise. Never throws nor rejects: a fault ends this route alone, the message still waits for its other routes.
  */
 export function runRoute(
+  execution: Execution,
+  assignment: Assignment,
+  place: RoutePlace,
+  route: RoutePlan,
+  message: MessageScope,
+): Promise<Settlement> | undefined {
+  const refuse = (error: unknown) => {
+    const cause = errorCause(error)
+    const { topic, partition, offset } = message
+    execution.ports.log.error(
+      { topic, partition, offset, route: route.id, error: cause.stack ?? cause.message },
+      'the route could not be run',
+    )
+    return refuseRoute(execution, assignment, place, route, message, cause)
+  }
+  try {
+    return startRoute(execution, assignment, place, route, message)?.catch(refuse)
+  } catch (error) {
+    return refuse(error)
+  }
+}
+
+function startRoute(
   execution: Execution,
   assignment: Assignment,
   place: RoutePlace,
@@ -52,7 +80,8 @@ export function runRoute(
   }
   if (route.schema !== undefined) {
     const wrong = route.schema.check(message.data)
-    if (wrong !== null) return refuseData(execution, assignment, place, route, counters, message, wrong)
+    if (wrong !== null)
+      return refuseRoute(execution, assignment, place, route, message, { type: 'invalid-data', message: wrong, stack: undefined })
   }
   const results: Record<string, unknown> | undefined = route.keepsResults ? Object.create(null) : undefined
   const scope = results === undefined ? message : message.withResults(results)
@@ -74,7 +103,11 @@ export function runRoute(
       }
     }
     if (first !== undefined || action.forEach !== undefined)
-      return continueRoute({ execution, assignment, route, counters, scope, results, place, acted, skipped }, position, first)
+      return continueRoute(
+        { execution, assignment, route, counters, scope, results, place, acted, skipped, gaveUp: undefined },
+        position,
+        first,
+      )
     if (outcome instanceof ActionSignal) {
       if (outcome.kind === 'drop') {
         counters.dropped++
@@ -106,14 +139,15 @@ async function continueRoute(run: RouteRun, position: number, first: FirstTry | 
     if (end.kind === 'failed') {
       const outcome = await giveUpAction(run, action, end.error, end.attempts)
       if (outcome === 'released') return 'released'
+      if (run.gaveUp !== 'dead-lettered') run.gaveUp = outcome
       if (action.continueOnError) continue
-      if (outcome === 'dead-lettered') counters.deadLettered++
-      else counters.failed++
-      return 'settled'
+      break
     }
-    if (end.value instanceof ActionSignal) {
+    if (end.kind === 'skipped') run.skipped++
+    else if (end.value instanceof ActionSignal) {
       if (end.value.kind === 'drop') {
-        counters.dropped++
+        if (run.gaveUp === undefined) counters.dropped++
+        else countGivenUp(counters, run.gaveUp)
         return 'settled'
       }
       run.execution.counters.skipped(end.value.reason)
@@ -123,7 +157,8 @@ async function continueRoute(run: RouteRun, position: number, first: FirstTry | 
       if (results !== undefined && action.as !== undefined) results[action.as] = end.value
     }
   }
-  countEnd(counters, run.acted, run.skipped)
+  if (run.gaveUp === undefined) countEnd(counters, run.acted, run.skipped)
+  else countGivenUp(counters, run.gaveUp)
   return 'settled'
 }
 
@@ -178,7 +213,7 @@ function outcomeOf(
 ): unknown {
   if (started !== undefined && 'error' in started) throw started.error
   const outcome = started === undefined ? action.action.run(scope, attempt) : started.result
-  return isPromiseLike(outcome) ? assignment.settleAttempt(outcome, attempt, action.timeoutMs) : outcome
+  return isPromiseLike(outcome) ? assignment.settle(outcome, action.timeoutMs, attempt) : outcome
 }
 
 /** Runs an action for each element in turn; an element that succeeded does not run again when a later one is retried. */
@@ -190,16 +225,18 @@ async function tryEach(run: RouteRun, action: ActionPlan): Promise<ActionEnd> {
     return { kind: 'failed', error, attempts: 1 }
   }
   const values: unknown[] = []
+  let skipped = 0
   for (const [index, item] of elements.entries()) {
     const end = await tryAction(run, action, run.scope.withItem(item), index, undefined)
     if (end.kind !== 'value') return end
     if (end.value instanceof ActionSignal) {
       if (end.value.kind === 'drop') return end
+      skipped++
       run.execution.counters.skipped(end.value.reason)
     }
     values.push(end.value instanceof ActionSignal ? null : end.value)
   }
-  return { kind: 'value', value: values }
+  return skipped > 0 && skipped === values.length ? { kind: 'skipped' } : { kind: 'value', value: values }
 }
 
 function giveUpAction(
@@ -216,26 +253,29 @@ function giveUpAction(
   })
 }
 
-/** The message's data fails the route's schema: this route does not run, the others are not touched. */
-async function refuseData(
+/** This route does not run: the data fails its schema, or a fault of our own. */
+async function refuseRoute(
   execution: Execution,
   assignment: Assignment,
   place: RoutePlace,
   route: RoutePlan,
-  counters: RouteCounters,
   message: MessageScope,
-  wrong: string,
+  cause: Pick<DeadLetterCause, 'type' | 'message' | 'stack'>,
 ): Promise<Settlement> {
   const outcome = await giveUp(execution, {
     record: message.record,
     assignment,
     policy: route.deadLetter,
-    cause: { group: place.group, route: route.id, action: undefined, attempts: 1, type: 'invalid-data', message: wrong, stack: undefined },
+    cause: { group: place.group, route: route.id, action: undefined, attempts: 1, ...cause },
   })
   if (outcome === 'released') return 'released'
+  countGivenUp(execution.counters.route(route.id), outcome)
+  return 'settled'
+}
+
+function countGivenUp(counters: RouteCounters, outcome: 'dead-lettered' | 'failed'): void {
   if (outcome === 'dead-lettered') counters.deadLettered++
   else counters.failed++
-  return 'settled'
 }
 
 function countEnd(counters: RouteCounters, acted: number, skipped: number): void {

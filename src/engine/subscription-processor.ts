@@ -11,13 +11,16 @@ import { Window } from './window.ts'
 /** Longest time messages are worked on before sockets, timers and heartbeats get their turn, in ms. */
 const turnMs = 8
 
+/** Longest wait for the commit that ends a partition or the run, in ms; without it, what is not committed is delivered again. */
+const lastCommitMs = 5_000
+
 export interface ProcessorOptions {
   readonly plan: SubscriptionPlan
   readonly ports: EnginePorts
   readonly counters?: SubscriptionCounters
   /** Longest wait for running work when partitions are revoked, in ms. */
   readonly rebalanceMs: number
-  /** Takes at most this many messages in all, then calls `onLimit` once; undefined: no limit. */
+  /** Takes at most this many messages in all and calls `onLimit` once they have ended; undefined: no limit. */
   readonly maxMessages?: number | undefined
   readonly onLimit?: (() => void) | undefined
 }
@@ -48,8 +51,10 @@ export class SubscriptionProcessor {
   #consumer: ConsumerPort | undefined
   /** Partitions with a backlog, in turn. */
   readonly #turns: Assignment[] = []
-  #turnScheduled = false
+  /** A turn is under way or will come: deliveries meanwhile only queue. */
+  #inTurn = false
   #stopping = false
+  #limit: 'ahead' | 'reached' | 'told' = 'ahead'
   #released = 0
   #paused = 0
 
@@ -63,6 +68,8 @@ export class SubscriptionProcessor {
     this.#commits = new CommitCadence(options.ports, this.counters, () => this.#assignments.values())
     this.#execution = { ports: options.ports, counters: this.counters, stopPartition: assignment => this.#stopPartition(assignment) }
     this.#scheduler = new LaneScheduler(
+      options.ports.clock,
+      options.plan.concurrency,
       (assignment, record) => this.#start(assignment, record),
       (assignment, record, settlement) => this.#ended(assignment, record, settlement),
     )
@@ -72,9 +79,14 @@ export class SubscriptionProcessor {
     return this.#plan
   }
 
-  /** Messages that start from now on run on this plan; those at work keep theirs. */
+  /**
+   * Messages that start from now on run on this plan; those at work keep theirs. Its `ordering` must be the same: messages already in lanes would
+   * lose their order, so that a change of it needs a new consumer.
+   */
   swap(plan: SubscriptionPlan): void {
     this.#plan = plan
+    this.#scheduler.resize(plan.concurrency)
+    this.#keepWindow()
   }
 
   /** Must be called before the first records arrive. */
@@ -102,25 +114,27 @@ export class SubscriptionProcessor {
   /** Lets running work end (unless the partitions are lost already), commits, and forgets the partitions. */
   async revoked(partitions: readonly PartitionId[], lost: boolean): Promise<void> {
     const leaving = partitions.flatMap(({ topic, partition }) => this.#assignments.get(`${topic}/${partition}`) ?? [])
+    if (lost) for (const assignment of leaving) assignment.gone = true
     await this.#drainAssignments(leaving, lost ? 0 : this.#rebalanceMs)
-    if (!lost) await this.#commits.commit(leaving)
+    if (!lost) await this.#withinLimit(this.#commits.commit(leaving), lastCommitMs)
     for (const assignment of leaving) {
+      assignment.gone = true
       this.#window.forget(assignment)
       if (assignment.paused) this.#paused--
       if (this.#assignments.get(assignment.id) === assignment) this.#assignments.delete(assignment.id)
     }
+    this.#keepWindow()
+    this.#tellLimit()
   }
 
   records(topic: string, partition: number, records: readonly SourceRecord[], nextOffset: number, highWatermark: number): void {
     const assignment = this.#assignments.get(`${topic}/${partition}`)
-    if (assignment === undefined || assignment.state !== 'active' || this.#stopping) return
+    if (assignment === undefined || !assignment.takesMessages || this.#stopping) return
     assignment.highWatermark = highWatermark
-    let bytes = 0
-    for (const record of records) bytes += sizeOf(record)
-    this.#window.add(assignment, records.length, bytes)
+    this.#window.enter(assignment, records)
     assignment.backlog.push({ records, next: 0, nextOffset })
     if (assignment.backlog.length === 1) this.#turns.push(assignment)
-    if (!this.#turnScheduled) this.#turn()
+    if (!this.#inTurn) this.#turn()
     this.#keepWindow()
   }
 
@@ -133,7 +147,7 @@ export class SubscriptionProcessor {
     const all = [...this.#assignments.values()]
     this.#consumer?.pause(all)
     await this.#drainAssignments(all, limitMs)
-    await this.#commits.commit(all)
+    await this.#withinLimit(this.#commits.commit(all), lastCommitMs)
     this.#commits.stop()
     return { finished: all.every(assignment => assignment.state === 'draining'), released: this.#released - before }
   }
@@ -141,11 +155,11 @@ export class SubscriptionProcessor {
   async #drainAssignments(assignments: readonly Assignment[], limitMs: number): Promise<void> {
     for (const assignment of assignments) {
       assignment.drain()
-      this.#scheduler.discard(assignment)
+      this.#discard(assignment)
     }
     if (limitMs > 0) await this.#withinLimit(Promise.all(assignments.map(assignment => assignment.whenIdle())), limitMs)
     for (const assignment of assignments) {
-      if (assignment.running === 0 && limitMs > 0) continue
+      if (assignment.running === 0) continue
       this.#released += assignment.running
       assignment.release()
     }
@@ -163,21 +177,23 @@ export class SubscriptionProcessor {
 
   /** Works on the backlogs until they are empty or the turn is over; the rest waits for the next turn of the event loop. */
   #turn(): void {
+    this.#inTurn = true
     const endsAt = this.#ports.clock.monotonic() + turnMs
-    for (;;) {
-      const assignment = this.#turns.shift()
-      if (assignment === undefined) break
-      this.#takeSome(assignment, endsAt)
-      if (assignment.backlog.length > 0) this.#turns.push(assignment)
-      if (this.#ports.clock.monotonic() >= endsAt) break
-    }
-    if (this.#turns.length > 0) {
-      this.#turnScheduled = true
-      this.#ports.clock.yield(() => {
-        this.#turnScheduled = false
-        this.#turn()
-        this.#keepWindow()
-      })
+    try {
+      for (;;) {
+        const assignment = this.#turns.shift()
+        if (assignment === undefined) break
+        this.#takeSome(assignment, endsAt)
+        if (assignment.backlog.length > 0) this.#turns.push(assignment)
+        if (this.#ports.clock.monotonic() >= endsAt) break
+      }
+    } finally {
+      this.#inTurn = this.#turns.length > 0
+      if (this.#inTurn)
+        this.#ports.clock.yield(() => {
+          this.#turn()
+          this.#keepWindow()
+        })
     }
   }
 
@@ -187,38 +203,58 @@ export class SubscriptionProcessor {
       const delivery = assignment.backlog[0]
       if (delivery === undefined) return
       const end = Math.min(delivery.records.length, delivery.next + this.#plan.batch.size)
-      while (delivery.next < end && assignment.state === 'active') {
+      while (delivery.next < end && assignment.takesMessages) {
         const record = delivery.records[delivery.next]
         if (record === undefined) break
+        delivery.next++
+        this.#remaining--
+        this.counters.received++
+        if (this.#scheduler.take(assignment, record, this.#plan.ordering)) {
+          this.#window.leave(assignment, record)
+          this.counters.settled++
+        }
+        assignment.tracker.delivered(record.offset + 1)
         if (this.#remaining <= 0) {
           this.#reachLimit()
           return
         }
-        delivery.next++
-        this.#remaining--
-        this.counters.received++
-        if (this.#scheduler.take(assignment, record, this.#plan.ordering, this.#plan.concurrency)) {
-          this.#window.remove(assignment, 1, sizeOf(record))
-          this.counters.settled++
-        }
-        assignment.tracker.delivered(record.offset + 1)
       }
-      if (assignment.state !== 'active') return
+      if (!assignment.takesMessages) return
       if (delivery.next >= delivery.records.length) {
         assignment.tracker.delivered(delivery.nextOffset)
         assignment.backlog.shift()
       }
       this.#commits.moved()
-      if (this.#remaining <= 0) this.#reachLimit()
     } while (this.#ports.clock.monotonic() < endsAt)
   }
 
   #reachLimit(): void {
-    if (this.#stopping) return
     this.#stopping = true
-    for (const assignment of this.#assignments.values()) assignment.backlog = []
-    this.#turns.length = 0
+    this.#limit = 'reached'
+    this.#commits.moved()
+    const all = [...this.#assignments.values()]
+    this.#consumer?.pause(all)
+    for (const assignment of all) this.#discardBacklog(assignment)
+    this.#tellLimit()
+  }
+
+  /** The limit is a number of messages that ran, not of messages that were cut off: those at work and in lanes end first. */
+  #tellLimit(): void {
+    if (this.#limit !== 'reached') return
+    for (const { tracker, running, stopped } of this.#assignments.values()) if (running > 0 || (!stopped && tracker.openCount > 0)) return
+    this.#limit = 'told'
     this.#onLimit?.()
+  }
+
+  /** Takes out what was delivered and has not started: it will be delivered again. */
+  #discard(assignment: Assignment): void {
+    this.#discardBacklog(assignment)
+    for (const record of this.#scheduler.discard(assignment)) this.#window.leave(assignment, record)
+  }
+
+  #discardBacklog(assignment: Assignment): void {
+    for (const { records, next } of assignment.backlog) for (const record of records.slice(next)) this.#window.leave(assignment, record)
+    assignment.backlog = []
   }
 
   #start(assignment: Assignment, record: SourceRecord): Promise<Settlement> | undefined {
@@ -233,23 +269,24 @@ export class SubscriptionProcessor {
 
   #ended(assignment: Assignment, record: SourceRecord, settlement: Settlement): void {
     if (assignment.state === 'released') return
-    if (settlement === 'released') {
-      this.#released++
-      return
+    this.#window.leave(assignment, record)
+    if (settlement === 'released') this.#released++
+    else {
+      this.counters.settled++
+      assignment.tracker.settle(record.offset)
+      this.#commits.moved()
     }
-    this.counters.settled++
-    assignment.tracker.settle(record.offset)
-    this.#window.remove(assignment, 1, sizeOf(record))
-    this.#commits.moved()
     if (this.#paused > 0) this.#keepWindow()
+    this.#tellLimit()
   }
 
   #keepWindow(): void {
+    if (this.#stopping) return
     const { window: policy } = this.#plan
     const partitions = this.#assignments.size
     const full = this.#window.isFull(policy)
     for (const assignment of this.#assignments.values()) {
-      if (assignment.state !== 'active' || assignment.stopped) continue
+      if (!assignment.takesMessages) continue
       if (!assignment.paused && full && this.#window.holdsItsShare(assignment, policy, partitions)) {
         assignment.paused = true
         this.#paused++
@@ -263,12 +300,9 @@ export class SubscriptionProcessor {
   }
 
   #stopPartition(assignment: Assignment): void {
+    if (assignment.stopped) return
     assignment.stopped = true
     this.#consumer?.pause([assignment])
+    this.#discard(assignment)
   }
-}
-
-/** What a record weighs in the window: key and value; its frame in memory is not counted. */
-function sizeOf(record: SourceRecord): number {
-  return (record.value?.length ?? 0) + (record.key?.length ?? 0)
 }

@@ -1,4 +1,4 @@
-import type { WindowPolicy } from '../compiler/plan.ts'
+import type { SourceRecord, WindowPolicy } from '../compiler/plan.ts'
 import type { Assignment } from './assignment.ts'
 
 /**
@@ -10,20 +10,26 @@ export class Window {
   #messages = 0
   #bytes = 0
 
-  add(assignment: Assignment, messages: number, bytes: number): void {
-    this.#messages += messages
-    this.#bytes += bytes
-    assignment.messages += messages
-    assignment.bytes += bytes
+  enter(assignment: Assignment, records: readonly SourceRecord[]): void {
+    let bytes = 0
+    for (const record of records) bytes += sizeOf(record)
+    this.#add(assignment, records.length, bytes)
   }
 
-  remove(assignment: Assignment, messages: number, bytes: number): void {
-    this.add(assignment, -messages, -bytes)
+  leave(assignment: Assignment, record: SourceRecord): void {
+    this.#add(assignment, -1, -sizeOf(record))
   }
 
   /** Takes a partition's whole part out: it is no longer ours. */
   forget(assignment: Assignment): void {
-    this.remove(assignment, assignment.messages, assignment.bytes)
+    this.#add(assignment, -assignment.messages, -assignment.bytes)
+  }
+
+  #add(assignment: Assignment, messages: number, bytes: number): void {
+    this.#messages += messages
+    this.#bytes += bytes
+    assignment.messages += messages
+    assignment.bytes += bytes
   }
 
   get messages(): number {
@@ -46,4 +52,16 @@ export class Window {
     const low = this.#messages * 2 <= policy.messages && this.#bytes * 2 <= policy.bytes
     return low || (assignment.messages * partitions * 2 <= policy.messages && assignment.bytes * partitions * 2 <= policy.bytes)
   }
+}
+
+/** What a record weighs in the window, in bytes: key, value and headers; its frame in memory is not counted. */
+function sizeOf({ key, value, headers }: SourceRecord): number {
+  let bytes = (key?.length ?? 0) + (value?.length ?? 0)
+  for (const name in headers) {
+    const held = headers[name]
+    bytes += name.length
+    if (Buffer.isBuffer(held)) bytes += held.length
+    else if (held !== undefined) for (const each of held) bytes += each.length
+  }
+  return bytes
 }

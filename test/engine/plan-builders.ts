@@ -104,3 +104,11 @@ export function record(parts: RecordParts = {}): SourceRecord {
 export function envelope(event: string | undefined, data: unknown, id?: string): string {
   return JSON.stringify({ id, event, data })
 }
+
+/** A run that notes something about the message and then answers `result`. */
+export function noting<T>(notes: T[], read: (scope: Scope, attempt: Attempt) => T, result?: unknown): Run {
+  return (scope, attempt) => {
+    notes.push(read(scope, attempt))
+    return result
+  }
+}
