@@ -28,6 +28,7 @@ export function schemaCompiler(files: ReadonlyMap<string, unknown>): SchemaCompi
     else ajv2020 ??= withFiles(new Ajv2020(options), files, dialect)
     const ajv = dialect === 'draft-07' ? ajv07 : ajv2020
     try {
+      if (ajv?.validateSchema(schema) === false) return `The JSON Schema ${file} is invalid: ${describe(ajv.errors?.[0], 'the schema')}`
       const validate = ajv?.getSchema(base + file) ?? ajv?.compile(schema)
       if (validate === undefined || '$async' in validate)
         return `The JSON Schema ${file} is asynchronous ($async), which routes cannot wait for`
@@ -82,11 +83,12 @@ function checkData(validate: ValidateFunction, data: unknown): string | null {
     if (error instanceof RangeError) return 'data is nested too deep to be checked'
     throw error
   }
-  const [first] = validate.errors ?? []
-  return first === undefined ? 'data is not valid' : describe(first)
+  return describe(validate.errors?.[0], 'data')
 }
 
-function describe(error: ErrorObject): string {
+/** `data.items.0.sku must be string` */
+function describe(error: ErrorObject | undefined, root: string): string {
+  if (error === undefined) return `${root} is not valid`
   const path = error.instancePath
     .split('/')
     .slice(1)
@@ -99,7 +101,7 @@ function describe(error: ErrorObject): string {
       : Array.isArray(allowedValues)
         ? `: ${clip(allowedValues.map(String).join(', '))}`
         : ''
-  return `data${clip(path)} ${error.message ?? 'is not valid'}${detail}`
+  return `${root}${clip(path)} ${error.message ?? 'is not valid'}${detail}`
 }
 
 /** Names in the data are a stranger's: they must not fill logs and headers. */

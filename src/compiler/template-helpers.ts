@@ -66,12 +66,17 @@ function onText(name: string, change: (text: string) => string): Helper {
   }
 }
 
+/** Letters that no decomposition turns into ASCII. */
+const asciiSpelling: Readonly<Record<string, string>> = { ß: 'ss', æ: 'ae', œ: 'oe', ø: 'o', ł: 'l', đ: 'd', þ: 'th', ı: 'i' }
+
+/** ASCII only, so that it can stand in every name; a text without any such letter becomes empty, which names refuse. */
 function slug(text: string): string {
   return text
+    .toLowerCase()
+    .replace(/[ßæœøłđþı]/g, letter => asciiSpelling[letter] ?? '')
     .normalize('NFKD')
     .replace(/\p{M}+/gu, '')
-    .toLowerCase()
-    .replace(/[^\p{L}\p{N}]+/gu, '-')
+    .replace(/[^a-z0-9]+/g, '-')
     .replace(/^-|-$/g, '')
 }
 

@@ -47,9 +47,10 @@ export function hasTemplate(text: string): boolean {
 /** Parses with Handlebars' own grammar and keeps only what routes may use. Throws TemplateSyntaxError. */
 export function parseTemplate(text: string): ParsedTemplate {
   if (!hasTemplate(text)) return { text, parts: text === '' ? [] : [{ kind: 'text', text, index: 0 }] }
+  if (isTooComplex(text)) throw new TemplateSyntaxError('The template is too complex', 'prepare the value in a handler', 0, text.length)
   const source = new TemplateSource(text)
   const parts: TemplatePart[] = []
-  for (const statement of parseStatements(text)) {
+  for (const statement of parseStatements(source)) {
     if (isContent(statement)) {
       if (statement.value !== '') parts.push({ kind: 'text', text: statement.value, index: source.start(statement) })
     } else if (isMustache(statement)) {
@@ -61,11 +62,18 @@ export function parseTemplate(text: string): ParsedTemplate {
   return { text, parts }
 }
 
-function parseStatements(text: string): readonly hbs.AST.Statement[] {
+/** Handlebars' parser takes minutes over thousands of nested parentheses or open blocks: those are refused unparsed. */
+function isTooComplex(text: string): boolean {
+  const blocks = text.match(/\{\{[#^>*]/g) ?? []
+  return blocks.length > 100 || (text.match(/\{\{[^}]*/g) ?? []).some(mustache => mustache.split('(').length > 100)
+}
+
+function parseStatements(source: TemplateSource): readonly hbs.AST.Statement[] {
   try {
     // Without Handlebars' whitespace control, which would cut the line of a comment out of the text around it.
-    return Handlebars.parseWithoutProcessing(text).body
+    return Handlebars.parseWithoutProcessing(source.parsable).body
   } catch {
+    const { text } = source
     const index = firstUnparsable(text)
     const end = text.indexOf('}}', index)
     const length = end === -1 ? text.length - index : end + 2 - index
@@ -80,7 +88,7 @@ function firstUnparsable(text: string): number {
   const starts = [...text.matchAll(/\{{2,}/g)].map(match => match.index)
   for (const [at, start] of starts.entries()) {
     try {
-      Handlebars.parseWithoutProcessing(text.slice(start, starts[at + 1] ?? text.length))
+      Handlebars.parseWithoutProcessing(new TemplateSource(text.slice(start, starts[at + 1] ?? text.length)).parsable)
     } catch {
       return start
     }
@@ -104,7 +112,15 @@ function readMustache(source: TemplateSource, statement: hbs.AST.MustacheStateme
       throw source.refuse(statement.path, 'A template inserts a path or what a helper makes', 'write fixed text without {{ }}')
     return readPath(source, statement.path)
   }
-  return readCall(source, statement.path, statement.params, statement.hash, source.slice(statement).replace(/^\{+&?\s*|\s*\}+$/g, ''), 1)
+  const inside = source.slice(statement).replace(/^\{+&?\s*|\s*\}+$/g, '')
+  // Handlebars reads `data..id` and `data.` as a helper `data` called with `..`.
+  if (/^[^\s()"']+$/.test(inside))
+    throw source.refuse(
+      statement,
+      `${clip(inside)} is not a path`,
+      'join names with single dots: data.total, data.items.0.sku, data.[odd key]',
+    )
+  return readCall(source, statement.path, statement.params, statement.hash, inside, 1)
 }
 
 function readCall(
@@ -144,14 +160,31 @@ function readPath(source: TemplateSource, path: hbs.AST.PathExpression): Written
   return { kind: 'path', parts: path.parts, text, index: source.start(path) }
 }
 
-/** Turns Handlebars' lines and columns back into indexes. */
+/** Everything in a mustache that may hold `.0` without being a path, and a last index of a path: `data.items.0`. */
+const lastIndexes = /"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\[[^\]]*\]|(?<=[\s(])-?\d+\.\d+(?=[\s)}])|\.(\d+)(?=[\s)}])/g
+
+/** A template's text, its form that Handlebars can parse, and the way back from Handlebars' lines and columns to indexes. */
 class TemplateSource {
-  readonly #text: string
+  readonly text: string
+  /** Handlebars takes an index at the end of a path for a number, unless it stands in brackets. */
+  readonly parsable: string
+  /** Indexes of the brackets that `parsable` has and `text` has not. */
+  readonly #added: readonly number[]
   readonly #lineStarts: readonly number[]
 
   constructor(text: string) {
-    this.#text = text
-    this.#lineStarts = [0, ...[...text.matchAll(/\r\n?|\n/g)].map(match => match.index + match[0].length)]
+    const added: number[] = []
+    this.text = text
+    this.parsable = text.replace(/\{\{[^{}]*\}\}/g, (mustache, start: number) =>
+      mustache.replace(lastIndexes, (token, index: string | undefined, offset: number) => {
+        if (index === undefined) return token
+        const open = start + offset + 1 + added.length
+        added.push(open, open + 1 + index.length)
+        return `.[${index}]`
+      }),
+    )
+    this.#added = added
+    this.#lineStarts = [0, ...[...this.parsable.matchAll(/\r\n?|\n/g)].map(match => match.index + match[0].length)]
   }
 
   start(node: hbs.AST.Node): number {
@@ -159,7 +192,7 @@ class TemplateSource {
   }
 
   slice(node: hbs.AST.Node): string {
-    return this.#text.slice(this.start(node), this.#index(node.loc.end))
+    return this.text.slice(this.start(node), this.#index(node.loc.end))
   }
 
   refuse(node: hbs.AST.Node, message: string, hint: string): TemplateSyntaxError {
@@ -167,7 +200,8 @@ class TemplateSource {
   }
 
   #index(position: hbs.AST.Position): number {
-    return (this.#lineStarts[position.line - 1] ?? 0) + position.column
+    const index = (this.#lineStarts[position.line - 1] ?? 0) + position.column
+    return index - this.#added.filter(bracket => bracket < index).length
   }
 }
 

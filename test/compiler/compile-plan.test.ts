@@ -1,4 +1,4 @@
-import { describe as group, expect, test } from 'vitest'
+import { expect, describe as group, test } from 'vitest'
 import { compileFiles, compileOne, describe, problemsOf } from './compile-files.ts'
 import { scopeOf } from './scopes.ts'
 
@@ -23,7 +23,14 @@ group('a subscription', () => {
       deadLetter: { kind: 'topic', topic: undefined },
       retry: { attempts: 5, backoff: 'exponential', delayMs: 500, maxDelayMs: 30_000, jitter: 'full' },
     })
-    expect(plan.routes[0]).toMatchObject({ name: 'all', id: 'orders/all', events: [], when: undefined, schema: undefined, keepsResults: false })
+    expect(plan.routes[0]).toMatchObject({
+      name: 'all',
+      id: 'orders/all',
+      events: [],
+      when: undefined,
+      schema: undefined,
+      keepsResults: false,
+    })
     expect(plan.routes[0]?.actions[0]).toMatchObject({ position: 0, timeoutMs: 30_000, continueOnError: false })
   })
 
@@ -63,7 +70,9 @@ unmatched: dead-letter
   })
 
   test('that is disabled is checked but not run', () => {
-    const { plan, problems } = compileFiles({ 'routes/a.yaml': 'topics: orders\nenabled: false\nroutes:\n  all: { actions: [{ broadcast: "{{oops}}" }] }\n' })
+    const { plan, problems } = compileFiles({
+      'routes/a.yaml': 'topics: orders\nenabled: false\nroutes:\n  all: { actions: [{ broadcast: "{{oops}}" }] }\n',
+    })
     expect(plan.subscriptions).toEqual([])
     expect(problems.map(problem => problem.code)).toEqual(['template-root'])
   })
@@ -83,9 +92,18 @@ unmatched: dead-letter
 
   test('shares its group with no other: the second file is told where the first is', () => {
     const file = (topic: string) => `topics: ${topic}\ngroup: same\nroutes:\n  all: { ${broadcast} }\n`
-    const { problems } = compileFiles({ 'routes/a.yaml': file('a'), 'routes/b.yaml': file('b'), 'routes/c.yaml': `topics: c\nroutes:\n  all: { ${broadcast} }\n` })
+    const { problems } = compileFiles({
+      'routes/a.yaml': file('a'),
+      'routes/b.yaml': file('b'),
+      'routes/c.yaml': `topics: c\nroutes:\n  all: { ${broadcast} }\n`,
+    })
     expect(problems).toMatchObject([
-      { code: 'group-conflict', file: 'routes/b.yaml', range: { start: { line: 2, column: 8 } }, related: [{ file: 'routes/a.yaml', range: { start: { line: 2, column: 8 } } }] },
+      {
+        code: 'group-conflict',
+        file: 'routes/b.yaml',
+        range: { start: { line: 2, column: 8 } },
+        related: [{ file: 'routes/a.yaml', range: { start: { line: 2, column: 8 } } }],
+      },
     ])
   })
 
@@ -110,7 +128,8 @@ group('topics', () => {
       { router: { defaults: { deadLetter: 'app-dead' } } },
     )
     const [pattern] = plan.subscriptions[0]?.topics.patterns ?? []
-    for (const topic of ['__consumer_offsets', 'orders.dlq', 'file-dead', 'route-dead', 'action-dead', 'unmatched-dead', 'app-dead']) expect(pattern?.matches(topic), topic).toBe(false)
+    for (const topic of ['__consumer_offsets', 'orders.dlq', 'file-dead', 'route-dead', 'action-dead', 'unmatched-dead', 'app-dead'])
+      expect(pattern?.matches(topic), topic).toBe(false)
     expect(pattern?.matches('orders')).toBe(true)
   })
 
@@ -160,7 +179,11 @@ routes:
     expect(plan.retry).toEqual({ ...shared, attempts: 5, jitter: 'full' })
     expect(one?.retry).toEqual({ ...shared, attempts: 3, jitter: 'full' })
     expect(one?.actions[0]).toMatchObject({ retry: { ...shared, attempts: 3, jitter: 'none' }, timeoutMs: 4_000 })
-    expect(one?.actions[1]).toMatchObject({ retry: { attempts: 3, jitter: 'full' }, timeoutMs: 3_000, deadLetter: { kind: 'topic', topic: 'file.dead' } })
+    expect(one?.actions[1]).toMatchObject({
+      retry: { attempts: 3, jitter: 'full' },
+      timeoutMs: 3_000,
+      deadLetter: { kind: 'topic', topic: 'file.dead' },
+    })
     expect(two?.deadLetter).toEqual({ kind: 'none', onFailure: 'stop' })
     expect(two?.actions.map(action => action.deadLetter)).toEqual([
       { kind: 'topic', topic: 'action.dead' },
@@ -171,11 +194,16 @@ routes:
 
   test('deadLetter: none must say what happens instead, once where it is written', () => {
     const text = `topics: orders\nroutes:\n  one:\n    deadLetter: none\n    actions: [{ broadcast: x }, { broadcast: y }]\n`
-    expect(problemsOf(text)).toEqual(['4:17 dead-letter-policy deadLetter: none needs onFailure: what should happen to a message that fails?'])
+    expect(problemsOf(text)).toEqual([
+      '4:17 dead-letter-policy deadLetter: none needs onFailure: what should happen to a message that fails?',
+    ])
   })
 
   test('deadLetter: none for the whole app must say so too', () => {
-    const { problems } = compileFiles({ 'routes/a.yaml': `topics: a\nroutes:\n  all: { ${broadcast} }\n` }, { router: { defaults: { deadLetter: 'none' } } })
+    const { problems } = compileFiles(
+      { 'routes/a.yaml': `topics: a\nroutes:\n  all: { ${broadcast} }\n` },
+      { router: { defaults: { deadLetter: 'none' } } },
+    )
     expect(problems).toMatchObject([{ code: 'dead-letter-policy', file: 'router.yaml' }])
   })
 
@@ -185,18 +213,27 @@ routes:
   })
 
   test('a dead-letter topic has a legal name', () => {
-    expect(problemsOf(`topics: orders\nroutes:\n  one: { deadLetter: "a{{topic}}", ${broadcast} }\n`)).toEqual(["3:22 topic-name A topic name does not allow '{'"])
+    expect(problemsOf(`topics: orders\nroutes:\n  one: { deadLetter: "a{{topic}}", ${broadcast} }\n`)).toEqual([
+      "3:22 topic-name A topic name does not allow '{'",
+    ])
   })
 })
 
 group('unmatched', () => {
   test('has actions of its own, as a route', () => {
-    const plan = compileOne(`topics: orders\nroutes:\n  one: { event: a, ${broadcast} }\nunmatched: { actions: [{ broadcast: "private-{{topic}}" }] }\n`)
-    expect(plan.unmatched).toMatchObject({ policy: 'actions', route: { id: 'orders/unmatched', actions: [{ action: { summary: 'broadcast private-{{topic}}' } }] } })
+    const plan = compileOne(
+      `topics: orders\nroutes:\n  one: { event: a, ${broadcast} }\nunmatched: { actions: [{ broadcast: "private-{{topic}}" }] }\n`,
+    )
+    expect(plan.unmatched).toMatchObject({
+      policy: 'actions',
+      route: { id: 'orders/unmatched', actions: [{ action: { summary: 'broadcast private-{{topic}}' } }] },
+    })
   })
 
   test('is no name for a route', () => {
-    expect(problemsOf(`topics: orders\nroutes:\n  unmatched: { ${broadcast} }\n`)[0]).toMatch(/^3:3 schema-value A route cannot be named "unmatched"/)
+    expect(problemsOf(`topics: orders\nroutes:\n  unmatched: { ${broadcast} }\n`)[0]).toMatch(
+      /^3:3 schema-value A route cannot be named "unmatched"/,
+    )
   })
 })
 
@@ -205,12 +242,17 @@ group('results', () => {
   const options = { handlers: ['handlers/receipt.ts'] }
 
   test('can be read by later actions of the route', () => {
-    const plan = compileOne(route('      - { invoke: ../handlers/receipt.ts, as: receipt }\n      - broadcast: "receipt.{{results.receipt.id}}"\n'), options)
+    const plan = compileOne(
+      route('      - { invoke: ../handlers/receipt.ts, as: receipt }\n      - broadcast: "receipt.{{results.receipt.id}}"\n'),
+      options,
+    )
     expect(plan.routes[0]?.keepsResults).toBe(true)
   })
 
   test('cannot be read before they are there', () => {
-    const text = route('      - broadcast: "x.{{results.receipt.id}}"\n      - { invoke: ../handlers/receipt.ts, as: receipt }\n      - broadcast: "x.{{results.reciept.id}}"\n')
+    const text = route(
+      '      - broadcast: "x.{{results.receipt.id}}"\n      - { invoke: ../handlers/receipt.ts, as: receipt }\n      - broadcast: "x.{{results.reciept.id}}"\n',
+    )
     const { problems } = compileFiles({ 'routes/orders.yaml': text }, options)
     expect(problems.map(describe)).toEqual([
       '5:25 results-unknown No earlier action of this route keeps its result as "receipt"',
@@ -226,7 +268,8 @@ group('results', () => {
 })
 
 group('forEach', () => {
-  const plan = compileOne('topics: orders\nroutes:\n  one:\n    actions: [{ forEach: data.users, broadcast: "user.{{item}}" }]\n').routes[0]?.actions[0]?.forEach
+  const plan = compileOne('topics: orders\nroutes:\n  one:\n    actions: [{ forEach: data.users, broadcast: "user.{{item}}" }]\n').routes[0]
+    ?.actions[0]?.forEach
 
   test('reads a list', () => {
     expect(plan?.path).toBe('data.users')
@@ -250,8 +293,10 @@ group('forEach', () => {
 
 test('all problems of all files come out at once, each once', () => {
   const { problems } = compileFiles({
-    'routes/a.yaml': 'topics: "a b"\nbroker: nope\nroutes:\n  one: { event: "x*", when: { daat.x: 1 }, actions: [{ broadcast: "{{usr}} x" }] }\n',
-    'routes/b.yaml': 'topics: b\nx-shared: &shared [{ broadcast: "{{oops}}" }]\nroutes:\n  one: { actions: *shared }\n  two: { actions: *shared }\n',
+    'routes/a.yaml':
+      'topics: "a b"\nbroker: nope\nroutes:\n  one: { event: "x*", when: { daat.x: 1 }, actions: [{ broadcast: "{{usr}} x" }] }\n',
+    'routes/b.yaml':
+      'topics: b\nx-shared: &shared [{ broadcast: "{{oops}}" }]\nroutes:\n  one: { actions: *shared }\n  two: { actions: *shared }\n',
   })
   expect(problems.map(problem => `${problem.file} ${problem.code}`).toSorted()).toEqual([
     'routes/a.yaml broker-unknown',
@@ -265,7 +310,8 @@ test('all problems of all files come out at once, each once', () => {
 
 test('where the schema check has spoken the compiler is silent, and goes on with the rest', () => {
   const { problems, schemaProblems } = compileFiles({
-    'routes/a.yaml': 'topics: 7\nordering: sideways\nbatch: { size: none }\nroutes:\n  one: { event: 5, when: 3, timeout: soon, actions: [{ broadcast: 9 }, { broadcast: "{{oops}}" }, 12, { invoke: {} }] }\n  two: nothing\n  three: { actions: none }\n',
+    'routes/a.yaml':
+      'topics: 7\nordering: sideways\nbatch: { size: none }\nroutes:\n  one: { event: 5, when: 3, timeout: soon, actions: [{ broadcast: 9 }, { broadcast: "{{oops}}" }, 12, { invoke: {} }] }\n  two: nothing\n  three: { actions: none }\n',
   })
   expect(schemaProblems.length).toBeGreaterThan(5)
   expect(problems.map(describe)).toEqual(['5:88 template-root "oops" is not a root'])

@@ -16,7 +16,9 @@ function onData(when: unknown, data: unknown): boolean {
 }
 
 function problems(when: unknown) {
-  return compileFiles({ 'routes/orders.yaml': JSON.stringify({ topics: 'orders', routes: { one: { when, actions: [{ broadcast: 'x' }] } } }) }).problems
+  return compileFiles({
+    'routes/orders.yaml': JSON.stringify({ topics: 'orders', routes: { one: { when, actions: [{ broadcast: 'x' }] } } }),
+  }).problems
 }
 
 describe('a condition', () => {
@@ -91,34 +93,85 @@ describe('a condition', () => {
 
   test.each([
     [{ 'dta.a': 1 }, 'template-root', '"dta" is not a root', 'did you mean "data"?'],
-    [{ 'data.a': { gte: 'soon' } }, 'when-condition', '"gte" takes a number, an ISO timestamp such as "2030-01-31T12:00:00Z", or { path: data.other }', undefined],
-    [{ 'data.a': { gt: '{{data.b}}' } }, 'when-condition', 'A condition does not render templates', 'compare two fields with { gt: { path: data.min } }'],
+    [
+      { 'data.a': { gte: 'soon' } },
+      'when-condition',
+      '"gte" takes a number, an ISO timestamp such as "2030-01-31T12:00:00Z", or { path: data.other }',
+      undefined,
+    ],
+    [
+      { 'data.a': { gt: '{{data.b}}' } },
+      'when-condition',
+      'A condition does not render templates',
+      'compare two fields with { gt: { path: data.min } }',
+    ],
     [{ 'data.a': { gt: { path: 'dat.b' } } }, 'template-root', '"dat" is not a root', 'did you mean "data"?'],
-    [{ 'data..a': 1 }, 'template-syntax', '"data..a" is not a path', 'write names joined with dots: data.total, data.items.0.sku, data.[odd key]'],
+    [
+      { 'data..a': 1 },
+      'template-syntax',
+      '"data..a" is not a path',
+      'write names joined with dots: data.total, data.items.0.sku, data.[odd key]',
+    ],
     [{ 'results.x': 1 }, 'results-unknown', 'No earlier action of this route keeps its result as "x"', undefined],
   ])('%j is reported', (when, code, message, hint) => {
     expect(problems(when)).toMatchObject([{ code, message, ...(hint === undefined ? {} : { hint }) }])
   })
 
   test('a pattern that is not RE2 is reported at the pattern', () => {
-    const { problems } = compileFiles({ 'routes/a.yaml': 'topics: a\nroutes:\n  one:\n    when:\n      data.a: { matches: "a(?!b)" }\n    actions: [{ broadcast: x }]\n' })
+    const { problems } = compileFiles({
+      'routes/a.yaml': 'topics: a\nroutes:\n  one:\n    when:\n      data.a: { matches: "a(?!b)" }\n    actions: [{ broadcast: x }]\n',
+    })
     expect(problems.map(told)[0]).toMatch(/^5:26 regex-syntax/)
   })
 
   test('agrees with a plain interpreter', () => {
-    const scalar = fc.constantFrom<unknown>('a', 'ab', '', 0, 1, 2.5, true, false, null, '2030-01-01', '2030-01-01T00:00:00Z', '2029-12-31T23:30:00-01:00')
+    const scalar = fc.constantFrom<unknown>(
+      'a',
+      'ab',
+      '',
+      0,
+      1,
+      2.5,
+      true,
+      false,
+      null,
+      '2030-01-01',
+      '2030-01-01T00:00:00Z',
+      '2029-12-31T23:30:00-01:00',
+    )
     const field = fc.constantFrom('a', 'b', 'c')
-    const bound = fc.oneof(fc.constantFrom(0, 1, 2.5, '2030-01-01', '2029-06-01T00:00:00Z'), fc.record({ path: field.map(name => `data.${name}`) }))
+    const bound = fc.oneof(
+      fc.constantFrom(0, 1, 2.5, '2030-01-01', '2029-06-01T00:00:00Z'),
+      fc.record({ path: field.map(name => `data.${name}`) }),
+    )
     const { when } = fc.letrec<{ when: unknown; test: unknown }>(tie => ({
       test: fc.oneof(
         { depthSize: 'small', withCrossShrink: true },
         scalar,
         fc.array(scalar, { minLength: 1, maxLength: 3 }),
-        fc.record({ gt: bound, gte: bound, lt: bound, lte: bound, exists: fc.boolean(), prefix: fc.constantFrom('a', '2'), contains: scalar, not: tie('test') }, { requiredKeys: [] }).filter(one => Object.keys(one).length > 0),
+        fc
+          .record(
+            {
+              gt: bound,
+              gte: bound,
+              lt: bound,
+              lte: bound,
+              exists: fc.boolean(),
+              prefix: fc.constantFrom('a', '2'),
+              contains: scalar,
+              not: tie('test'),
+            },
+            { requiredKeys: [] },
+          )
+          .filter(one => Object.keys(one).length > 0),
       ),
       when: fc.oneof(
         { depthSize: 'small', withCrossShrink: true },
-        fc.dictionary(field.map(name => `data.${name}`), tie('test'), { minKeys: 1, maxKeys: 3 }),
+        fc.dictionary(
+          field.map(name => `data.${name}`),
+          tie('test'),
+          { minKeys: 1, maxKeys: 3 },
+        ),
         fc.record({ all: fc.array(tie('when'), { minLength: 1, maxLength: 3 }) }),
         fc.record({ any: fc.array(tie('when'), { minLength: 1, maxLength: 3 }) }),
         fc.record({ not: tie('when') }),
@@ -154,7 +207,10 @@ function plainTest(expected: unknown, value: unknown, data: Fields): boolean {
     if (value === undefined) return false
     const operand = typeof raw === 'object' && raw !== null && 'path' in raw ? data[String(raw.path).slice('data.'.length)] : raw
     if (operator === 'prefix') return typeof value === 'string' && value.startsWith(String(operand))
-    if (operator === 'contains') return typeof value === 'string' ? typeof operand === 'string' && value.includes(operand) : Array.isArray(value) && value.includes(operand)
+    if (operator === 'contains')
+      return typeof value === 'string'
+        ? typeof operand === 'string' && value.includes(operand)
+        : Array.isArray(value) && value.includes(operand)
     const [left, right] = [plainNumber(value), plainNumber(operand)]
     if (left === undefined || right === undefined || typeof value !== typeof operand) return false
     return { gt: left > right, gte: left >= right, lt: left < right, lte: left <= right }[operator] ?? false

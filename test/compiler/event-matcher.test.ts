@@ -5,7 +5,17 @@ import type { RoutePlan } from '../../src/compiler/plan.ts'
 
 function route(name: string, events: readonly string[]): RoutePlan {
   const retry = { attempts: 1, backoff: 'fixed', delayMs: 0, maxDelayMs: 0, jitter: 'none' } as const
-  return { name, id: name, events, when: undefined, schema: undefined, actions: [], deadLetter: { kind: 'topic', topic: undefined }, retry, keepsResults: false }
+  return {
+    name,
+    id: name,
+    events,
+    when: undefined,
+    schema: undefined,
+    actions: [],
+    deadLetter: { kind: 'topic', topic: undefined },
+    retry,
+    keepsResults: false,
+  }
 }
 
 function names(routes: readonly RoutePlan[]): readonly string[] {
@@ -56,7 +66,13 @@ describe('an event pattern', () => {
 
 describe('the matcher', () => {
   test('gives every route that names the event, in file order, each once', () => {
-    const match = compileMatcher([route('a', ['x.*', '**']), route('b', ['y']), route('c', []), route('d', ['x.y', 'x.*']), route('e', ['**'])])
+    const match = compileMatcher([
+      route('a', ['x.*', '**']),
+      route('b', ['y']),
+      route('c', []),
+      route('d', ['x.y', 'x.*']),
+      route('e', ['**']),
+    ])
     expect(names(match('x.y'))).toEqual(['a', 'c', 'd', 'e'])
     expect(names(match('y'))).toEqual(['a', 'b', 'c', 'e'])
   })
@@ -95,14 +111,18 @@ describe('the matcher', () => {
       .filter(text => text !== '')
     const event = fc.array(segment, { minLength: 1, maxLength: 5 }).map(segments => segments.join('.'))
     fc.assert(
-      fc.property(fc.array(fc.array(pattern, { minLength: 1, maxLength: 3 }), { maxLength: 8 }), fc.array(event, { maxLength: 10 }), (routes, events) => {
-        const match = compileMatcher(routes.map((patterns, index) => route(String(index), patterns)))
-        for (const name of events) {
-          const expected = routes.flatMap((patterns, index) => (patterns.some(one => plainMatch(one, name)) ? [String(index)] : []))
-          expect(names(match(name))).toEqual(expected)
-          expect(names(match(name))).toEqual(expected)
-        }
-      }),
+      fc.property(
+        fc.array(fc.array(pattern, { minLength: 1, maxLength: 3 }), { maxLength: 8 }),
+        fc.array(event, { maxLength: 10 }),
+        (routes, events) => {
+          const match = compileMatcher(routes.map((patterns, index) => route(String(index), patterns)))
+          for (const name of events) {
+            const expected = routes.flatMap((patterns, index) => (patterns.some(one => plainMatch(one, name)) ? [String(index)] : []))
+            expect(names(match(name))).toEqual(expected)
+            expect(names(match(name))).toEqual(expected)
+          }
+        },
+      ),
     )
   })
 })
