@@ -18,7 +18,9 @@ export function numberTraps(open: OpenDocument): readonly Problem[] {
       if (meaning === undefined) return
       seen.add(target)
       const message = `YAML reads \`${target.text}\` as the number ${meaning}`
-      const hint = `Write "${target.text}" in quotes for the text, or \`${meaning}\` for the number`
+      const quoted = `Write "${target.text}" in quotes for the text`
+      const hint =
+        Number.isSafeInteger(target.resolved) || !/^[-+]?\d+$/.test(target.text) ? `${quoted}, or \`${meaning}\` for the number` : quoted
       problems.push(problemAt(open.document, path, 'when-number', message, { severity: 'warning', hint }))
     } else if (target.kind === 'list') {
       for (const [index, item] of target.items.entries()) visit(item, [...path, index], inCondition)

@@ -1,4 +1,5 @@
 import type { Problem } from '../diagnostics/problem.ts'
+import { sortProblems } from '../diagnostics/sort-problems.ts'
 import type { Environment } from './environment.ts'
 import { numberTraps } from './number-traps.ts'
 import { openDocument } from './open-document.ts'
@@ -50,7 +51,13 @@ export function readDocument({ file, text, schema, env, mode }: ReadOptions): Re
   if (!open.readable) return { ...failed, problems: open.problems }
   const problems = [...open.problems, ...checkSchema(open, schema)]
   if (schema === 'routes') problems.push(...numberTraps(open))
-  return { document: open.document, isRead: true, markUnsound: open.markUnsound, problems, secrets: secretsOf(open, schema) }
+  return {
+    document: open.document,
+    isRead: true,
+    markUnsound: open.markUnsound,
+    problems: sortProblems(problems),
+    secrets: secretsOf(open, schema),
+  }
 }
 
 /** `server.apps[n].secret` */

@@ -104,7 +104,9 @@ class Report {
   add(failure: Failure): void {
     const { path, problem } = this.finding(failure)
     this.wrong.push(path)
-    this.problems.push(problem)
+    const same = (other: Problem) => other.message === problem.message && samePlace(other.range, problem.range)
+    // A value behind an anchor is checked wherever it is used, and wrong only once.
+    if (!this.problems.some(same)) this.problems.push(problem)
   }
 
   private finding(failure: Failure): Finding {
@@ -172,7 +174,7 @@ class Report {
   private alternatives({ error, path, schema }: Failure, passing: unknown): Finding {
     const keys = alternativesOf(schema[error.keyword])
     const { document } = this.open
-    const list = keys.map(key => `\`${key}\``).join(' or ')
+    const list = orList(keys.map(key => `\`${key}\``))
     if (!Array.isArray(passing)) {
       const range = path.length === 0 ? undefined : document.keyRangeOf(path)
       return this.at([...path, keys[0] ?? ''], 'schema-missing-key', `${capital(titleOf(schema))} needs ${list}`, undefined, range)
@@ -213,6 +215,8 @@ class Report {
     const comment = this.commentBehind(path)
     if (comment !== undefined) return `YAML reads \`${comment}\` as a comment: quote it`
     const types = [schema['type']].flat()
+    const spoken = typeof error.data === 'string' && types[0] === 'boolean' ? spokenBooleans.get(error.data.toLowerCase()) : undefined
+    if (spoken !== undefined) return `Write \`${spoken}\``
     const values = [schema['x-values']].flat().filter(value => typeof value === 'string')
     const meant = typeof error.data === 'string' ? didYouMean(error.data, values) : undefined
     if (meant !== undefined) return `Did you mean \`${meant}\`?`
@@ -238,6 +242,20 @@ class Report {
     return { path, problem: problemAt(this.open.document, path, code, message, details) }
   }
 }
+
+function samePlace(a: SourceRange | undefined, b: SourceRange | undefined): boolean {
+  return a?.start.line === b?.start.line && a?.start.column === b?.start.column
+}
+
+/** Booleans of older YAML, which are text since YAML 1.2. */
+const spokenBooleans: ReadonlyMap<string, string> = new Map([
+  ['yes', 'true'],
+  ['on', 'true'],
+  ['y', 'true'],
+  ['no', 'false'],
+  ['off', 'false'],
+  ['n', 'false'],
+])
 
 function pathOf(open: OpenDocument, pointer: string): ValuePath {
   const path: (string | number)[] = []

@@ -46,8 +46,8 @@ export function syntaxFault(text: string, reason: string, position: number): Yam
   }
   const lines = linesAround(text, position)
   for (const line of lines) {
-    const template = unquotedTemplate.exec(line.text)
-    if (template?.[1] !== undefined) return { ...unquotedTemplateFault(text, line.start + template[1].length), skippable: true }
+    const template = findUnquotedTemplate(line.text, /flow collection/.test(reason) && line === lines[0])
+    if (template !== undefined) return { ...unquotedTemplateFault(text, line.start + template), skippable: true }
   }
   const reference = unquotedReference.exec(lines[0]?.text ?? '')
   if (reference?.[1] !== undefined && lines[0] !== undefined) {
@@ -59,6 +59,18 @@ export function syntaxFault(text: string, reason: string, position: number): Yam
       start,
       end: start + reference[1].length,
       hint,
+    }
+  }
+  const quoteAt = /deficient indentation/.test(reason) && lines[1] !== undefined ? danglingQuote(lines[1].text) : undefined
+  if (quoteAt !== undefined && lines[1] !== undefined) {
+    const start = lines[1].start + quoteAt
+    const quote = text.charAt(start)
+    return {
+      code: 'yaml-syntax',
+      message: `A ${quote === '"' ? 'double' : 'single'} quote is not closed`,
+      start,
+      end: start + 1,
+      hint: `Close the text with \`${quote}\``,
     }
   }
   const tab = lines.find(line => /^ *\t\s*\S/.test(line.text))
@@ -83,8 +95,21 @@ function plainFault(text: string, reason: string, position: number): YamlFault {
   return { code: 'yaml-syntax', message, start, end, ...(plain?.[2] === undefined ? {} : { hint: plain[2] }) }
 }
 
-/** `{{` where a value starts, or behind text inside brackets; not in quotes or comments. */
-const unquotedTemplate = /^((?:[^'"#]|'[^']*'|"(?:[^"\\]|\\.)*"|(?<=\S)#)*?)\{\{(?!\{\{)/
+/** Texts in quotes, a comment, or an opening `{{`. */
+const templateOrQuoted = /'[^']*'|"(?:[^"\\]|\\.)*"|(?<=\s|^)#.*|\{\{/g
+
+/**
+ * Where `{{` stands so that YAML reads brackets: at the start of a value, or anywhere inside other brackets. Behind other text, as in
+ * `user.{{data.id}}`, it is plain text.
+ */
+function findUnquotedTemplate(line: string, insideBrackets: boolean): number | undefined {
+  for (const match of line.matchAll(templateOrQuoted)) {
+    if (match[0] !== '{{') continue
+    const before = line.slice(0, match.index)
+    if (insideBrackets || /(?:^|[:-]\s|[,[{])\s*$/.test(before) || /(?:^|[:-]\s|[,[{])\s*[[{]/.test(before)) return match.index
+  }
+  return undefined
+}
 
 /** Inside brackets YAML takes the `{` of an environment reference for a map. */
 const unquotedReference = /(?<=[:,[{]\s*)([^\s"'{},[\]]*\$\{[^}]*\})/
@@ -163,6 +188,13 @@ function openQuote(text: string, position: number, double: boolean): readonly [n
     if (!escaped) return [at, at + 1]
     if (!double) at -= 1
   }
+}
+
+/** The quote that opens a text and is not closed on its line. */
+function danglingQuote(line: string): number | undefined {
+  const withoutClosed = line.replace(/'[^']*'|"(?:[^"\\]|\\.)*"/g, closed => ' '.repeat(closed.length))
+  const open = /(?<=^|[\s[{,])["']/.exec(withoutClosed)
+  return open?.index
 }
 
 interface Line {

@@ -172,6 +172,7 @@ class TreeBuilder {
       return { ...node, resolved: this.resolve(event, '') }
     }
     const text = getScalarValue(this.text, event)
+    const faults = this.faults.length
     const quotes = event.style === SCALAR_STYLE.SINGLE_QUOTED || event.style === SCALAR_STYLE.DOUBLE_QUOTED ? 1 : 0
     this.cursor = event.valueEnd + quotes
     const block = event.style === SCALAR_STYLE.LITERAL_BLOCK || event.style === SCALAR_STYLE.FOLDED_BLOCK
@@ -185,7 +186,7 @@ class TreeBuilder {
       textStart: written === text ? event.valueStart : undefined,
       plain: event.style === SCALAR_STYLE.PLAIN,
     }
-    if (this.skipped.some(fault => fault.start < node.end && node.start < fault.end)) this.broken.add(node)
+    if (this.faults.length > faults || this.skipped.some(fault => fault.start < node.end && node.start < fault.end)) this.broken.add(node)
     return node
   }
 
