@@ -61,6 +61,6 @@ export function readDocument({ file, text, schema, env, mode }: ReadOptions): Re
 }
 
 /** `server.apps[n].secret` */
-export function isAppSecret(path: ValuePath): boolean {
+function isAppSecret(path: ValuePath): boolean {
   return path.length === 4 && path[0] === 'server' && path[1] === 'apps' && path[3] === 'secret'
 }

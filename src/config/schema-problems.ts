@@ -196,7 +196,7 @@ class Report {
           : `\`${name}\` other than ${allowed.join(', ')}`
       return this.at(path, 'schema-not-built', `${written} is not built yet`, `Use ${orList(allowed)}`)
     }
-    const meant = typeof error.data === 'string' ? didYouMean(error.data, allowed) : undefined
+    const meant = this.nearest(error, path, allowed)
     const message = `\`${name}\` must be ${orList(allowed)}, not ${actualValue(this.open, path)}`
     return this.at(path, 'schema-value', message, meant === undefined ? undefined : `Did you mean \`${meant}\`?`)
   }
@@ -218,7 +218,7 @@ class Report {
     const spoken = typeof error.data === 'string' && types[0] === 'boolean' ? spokenBooleans.get(error.data.toLowerCase()) : undefined
     if (spoken !== undefined) return `Write \`${spoken}\``
     const values = [schema['x-values']].flat().filter(value => typeof value === 'string')
-    const meant = typeof error.data === 'string' ? didYouMean(error.data, values) : undefined
+    const meant = this.nearest(error, path, values)
     if (meant !== undefined) return `Did you mean \`${meant}\`?`
     if (typeof error.data === 'number' && String(schema['format']).endsWith('duration'))
       return `Write a unit: \`${error.data}ms\` or \`${error.data}s\``
@@ -228,6 +228,11 @@ class Report {
       return types.includes('string') ? 'Quote it if you mean text' : undefined
     if (typeof error.data === 'string' && types.length === 1 && types[0] === 'array') return 'Write a list: `[…]`, or one `- …` a line'
     return undefined
+  }
+
+  /** Nothing for a value of the environment: what it is near to would say what it is. */
+  private nearest(error: ErrorObject, path: ValuePath, words: readonly string[]): string | undefined {
+    return typeof error.data === 'string' && !this.open.isFromEnvironment(path) ? didYouMean(error.data, words) : undefined
   }
 
   /** An empty value with text behind a `#`: a channel such as `#x` was meant. */

@@ -2,7 +2,7 @@
  * Every problem code with what it stands for. A code is stable: tools filter on it. Never reuse one for something else.
  * `yaml-*`: the file cannot be read as YAML; `schema-*`: its shape is wrong; the others: it has the right shape and cannot work.
  */
-export const problemCodes = {
+const problemCodes = {
   'file-unreadable': 'A file that is needed is missing or cannot be read',
   'file-too-large': 'A configuration file is larger than 1mb, or holds more than 100,000 keys and values',
   'file-encoding': 'A configuration file is not UTF-8 text',

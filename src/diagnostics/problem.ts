@@ -1,3 +1,7 @@
+import type { ProblemCode } from './codes.ts'
+
+export type { ProblemCode } from './codes.ts'
+
 /** A place in a source file. `line` and `column` count from 1; `column` counts UTF-16 code units, as editors do. */
 export interface Position {
   readonly line: number
@@ -33,8 +37,6 @@ export interface RelatedPlace {
   readonly file: string
   readonly range?: SourceRange
 }
-
-export type ProblemCode = import('./codes.ts').ProblemCode
 
 export function hasErrors(problems: readonly Problem[]): boolean {
   return problems.some(problem => problem.severity === 'error')
