@@ -15,11 +15,12 @@ const contentTypes = {
 } as const
 
 const pageFolder = new URL('./page/', import.meta.url)
+const pageStyles = ['base', 'controls', 'panels']
 const pageScripts = ['main', 'elements', 'channel-list', 'event-list', 'live-connection', 'publish-form', 'reload-panel', 'wiring-panel']
 
 /** Everything that can be asked for by path, and nothing else: no path of a request ever reaches the file system. */
 export const pageFiles: ReadonlyMap<string, PageFile> = new Map([
-  ['/page/style.css', fromPage('style.css', 'css')],
+  ...pageStyles.map(name => [`/page/${name}.css`, fromPage(`${name}.css`, 'css')] as const),
   ['/page/icon.svg', fromPage('icon.svg', 'svg')],
   ...pageScripts.map(name => [`/page/${name}.js`, fromPage(`${name}.js`, 'js')] as const),
   ['/page/pusher.js', { contentType: contentTypes.js, read: () => readFile(pusherBundle()) }],

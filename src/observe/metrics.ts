@@ -22,11 +22,35 @@ export function createMetrics(sources: MetricsSources): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const family = familiesOf(registry)
-  subscriptionMetrics(family, sources, registry)
-  realtimeMetrics(family, sources)
-  reloadMetrics(family, sources)
-  return { contentType: registry.contentType, text: () => registry.metrics() }
+  let current: Scrape | undefined
+  const scrape = (): Scrape => {
+    current ??= read(sources)
+    return current
+  }
+  subscriptionMetrics(family, () => scrape().subscriptions, registry)
+  realtimeMetrics(family, () => scrape().realtime)
+  reloadMetrics(family, () => scrape().reloads)
+  return {
+    contentType: registry.contentType,
+    text() {
+      current = undefined
+      return registry.metrics()
+    },
+  }
 }
+
+/** Everything is read once for a scrape, so that its numbers belong together. */
+interface Scrape {
+  readonly subscriptions: readonly SubscriptionSnapshot[]
+  readonly realtime: RealtimeSnapshot
+  readonly reloads: ReloadSnapshot
+}
+
+function read(sources: MetricsSources): Scrape {
+  return { subscriptions: [...sources.subscriptions()], realtime: sources.realtime(), reloads: sources.reloads() }
+}
+
+type Subscriptions = () => readonly SubscriptionSnapshot[]
 
 type Label = 'subscription' | 'route' | 'outcome' | 'reason' | 'topic' | 'partition'
 type Sample = readonly [labels: Partial<Record<Label, string | number>>, value: number]
@@ -66,8 +90,8 @@ function familiesOf(registry: Registry): Families {
   }
 }
 
-function subscriptionMetrics({ counter, gauge }: Families, sources: MetricsSources, registry: Registry): void {
-  const each = (value: (of: SubscriptionSnapshot) => number) => () => perSubscription(sources, s => [[{}, value(s)]])
+function subscriptionMetrics({ counter, gauge }: Families, subscriptions: Subscriptions, registry: Registry): void {
+  const each = (value: (of: SubscriptionSnapshot) => number) => () => perSubscription(subscriptions, s => [[{}, value(s)]])
   const one = ['subscription'] as const
   counter(
     'signalbox_messages_received_total',
@@ -94,14 +118,14 @@ function subscriptionMetrics({ counter, gauge }: Families, sources: MetricsSourc
     each(s => s.undecodable),
   )
   counter('signalbox_route_outcomes_total', 'How routes ended, per message that they name', ['subscription', 'route', 'outcome'], () =>
-    perSubscription(sources, function* (s) {
+    perSubscription(subscriptions, function* (s) {
       for (const { route, outcomes } of s.routes) {
         for (const [outcome, count] of Object.entries(outcomes)) yield [{ route, outcome }, count]
       }
     }),
   )
   counter('signalbox_skips_total', 'Actions that were left out', ['subscription', 'reason'], () =>
-    perSubscription(sources, s => byReason(s.skips)),
+    perSubscription(subscriptions, s => byReason(s.skips)),
   )
   counter(
     'signalbox_retries_total',
@@ -144,7 +168,7 @@ function subscriptionMetrics({ counter, gauge }: Families, sources: MetricsSourc
     'Messages between the committed position and the end of the partition',
     ['subscription', 'topic', 'partition'],
     () =>
-      perSubscription(sources, function* (s) {
+      perSubscription(subscriptions, function* (s) {
         for (const { topic, partition, lag } of s.partitions) if (lag !== undefined) yield [{ topic, partition }, lag]
       }),
   )
@@ -152,13 +176,13 @@ function subscriptionMetrics({ counter, gauge }: Families, sources: MetricsSourc
     new CountedHistogram(
       'signalbox_message_duration_seconds',
       'Time from taking a message to its end, for messages that waited for something',
-      () => [...sources.subscriptions()].map(s => [s.subscription, s.durations] as const),
+      () => subscriptions().map(s => [s.subscription, s.durations] as const),
     ),
   )
 }
 
-function realtimeMetrics({ counter, gauge }: Families, sources: MetricsSources): void {
-  const value = (read: (of: RealtimeSnapshot) => number) => (): Sample[] => [[{}, read(sources.realtime())]]
+function realtimeMetrics({ counter, gauge }: Families, realtime: () => RealtimeSnapshot): void {
+  const value = (read: (of: RealtimeSnapshot) => number) => (): Sample[] => [[{}, read(realtime())]]
   gauge(
     'signalbox_realtime_sockets',
     'Connected sockets',
@@ -201,27 +225,25 @@ function realtimeMetrics({ counter, gauge }: Families, sources: MetricsSources):
     [],
     value(r => r.broadcasts),
   )
-  counter('signalbox_realtime_closes_total', 'Sockets closed', ['reason'], () => byReason(sources.realtime().closes))
+  counter('signalbox_realtime_closes_total', 'Sockets closed', ['reason'], () => byReason(realtime().closes))
   counter('signalbox_realtime_refusals_total', 'Connections, subscriptions and frames refused', ['reason'], () =>
-    byReason(sources.realtime().refusals),
+    byReason(realtime().refusals),
   )
 }
 
-function reloadMetrics({ counter, gauge }: Families, sources: MetricsSources): void {
+function reloadMetrics({ counter, gauge }: Families, reloads: () => ReloadSnapshot): void {
   counter('signalbox_reloads_total', 'Configuration changes seen', ['outcome'], () => {
-    const { applied, rejected } = sources.reloads()
+    const { applied, rejected } = reloads()
     return [
       [{ outcome: 'applied' }, applied],
       [{ outcome: 'rejected' }, rejected],
     ]
   })
-  gauge('signalbox_config_generation', 'The generation of the configuration that is at work', [], () => [
-    [{}, sources.reloads().generation],
-  ])
+  gauge('signalbox_config_generation', 'The generation of the configuration that is at work', [], () => [[{}, reloads().generation]])
 }
 
-function* perSubscription(sources: MetricsSources, samples: (of: SubscriptionSnapshot) => Iterable<Sample>): Generator<Sample> {
-  for (const snapshot of sources.subscriptions()) {
+function* perSubscription(subscriptions: Subscriptions, samples: (of: SubscriptionSnapshot) => Iterable<Sample>): Generator<Sample> {
+  for (const snapshot of subscriptions()) {
     for (const [labels, value] of samples(snapshot)) yield [{ subscription: snapshot.subscription, ...labels }, value]
   }
 }

@@ -119,6 +119,8 @@ describe.skipIf(!existsSync(executablePath))('the page in Chromium (needs /usr/b
     stages.push(stage)
     await page.goto(`http://127.0.0.1:${address.port}/`)
     await page.locator('#connection[data-state="connected"]').waitFor()
+    // The stream of channels and first events is open too.
+    await page.getByText('generation 1').waitFor()
     return stage
   }
 
