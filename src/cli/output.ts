@@ -1,5 +1,3 @@
-import type { WriteStream } from 'node:tty'
-
 /** Data goes to stdout ... */
 export function print(text: string): void {
   process.stdout.write(endWithNewline(text))
@@ -11,8 +9,8 @@ export function printError(text: string): void {
 }
 
 /** Colours are for terminals, and for those who have not said no (https://no-color.org). */
-export function hasColor(stream: WriteStream): boolean {
-  return stream.isTTY === true && (process.env['NO_COLOR'] ?? '') === '' && process.env['TERM'] !== 'dumb'
+export function hasColor(stream: { readonly isTTY?: boolean }, env: NodeJS.ProcessEnv = process.env): boolean {
+  return stream.isTTY === true && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb'
 }
 
 function endWithNewline(text: string): string {

@@ -1,0 +1,61 @@
+import { describe, expect, test } from 'vitest'
+import { makeProject } from '../support/project.ts'
+import { RunningCommand, router } from './router-command.ts'
+
+const routes = 'topics: [orders]\nroutes:\n  created:\n    event: order.created\n    actions:\n      - broadcast: orders\n'
+const routerYaml = `name: shop
+server:
+  apps: [{ id: shop, key: shop-key, secret: "\${APP_SECRET}" }]
+`
+const env = { APP_SECRET: 'hunter2-hunter2' }
+
+describe('run', () => {
+  test('logs JSON lines to stderr, nothing to stdout, and stops on SIGTERM with exit code 0', async () => {
+    const { root } = await makeProject({ 'router.yaml': routerYaml, 'routes/a.yaml': routes })
+    const run = new RunningCommand(['run', '--port', '0'], { cwd: root, env })
+    await run.says(/"msg":"ready/)
+    run.send('SIGTERM')
+    const { code, stdout, stderr } = await run.ended
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
+    const messages = stderr
+      .trimEnd()
+      .split('\n')
+      .map(line => JSON.parse(line).msg)
+    expect(messages).toEqual(expect.arrayContaining(['listening', expect.stringMatching(/^stopping/), 'stopped']))
+    expect(stderr).not.toContain('hunter2')
+  })
+
+  test('logs less with --log-level', async () => {
+    const { root } = await makeProject({ 'router.yaml': routerYaml, 'routes/a.yaml': routes })
+    const run = new RunningCommand(['run', '--port', '0', '--log-level', 'error', '--stop-when-empty'], { cwd: root, env })
+    expect(await run.ended).toEqual({ code: 0, stdout: '', stderr: '' })
+  })
+
+  test('ends by itself with --stop-when-empty', async () => {
+    const { root } = await makeProject({ 'router.yaml': routerYaml, 'routes/a.yaml': routes })
+    expect((await router(['run', '--port', '0', '--stop-when-empty'], { cwd: root, env })).code).toBe(0)
+  })
+
+  test('refuses to start without an app or with an unset secret, and prints where', async () => {
+    const { root } = await makeProject({ 'router.yaml': routerYaml, 'routes/a.yaml': routes })
+    const { code, stdout, stderr } = await router(['run', '--port', '0'], { cwd: root, env: { APP_SECRET: '' } })
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toMatch(/router\.yaml:3:\d+: error: /)
+    const bare = await makeProject({ 'routes/a.yaml': routes })
+    const withoutApp = await router(['run', '--port', '0'], { cwd: bare.root })
+    expect(withoutApp.code).toBe(1)
+    expect(withoutApp.stderr).toMatch(/error: .*app/i)
+  })
+
+  test('logs an edit that is broken with its place, and goes on', async () => {
+    const project = await makeProject({ 'router.yaml': routerYaml, 'routes/a.yaml': routes })
+    const run = new RunningCommand(['run', '--port', '0'], { cwd: project.root, env })
+    await run.says(/"msg":"ready/)
+    await project.write('routes/a.yaml', routes.replace('broadcast', 'brodcast'))
+    await run.says(/"code":"schema-unknown-key","place":"routes\/a\.yaml:6:9"/)
+    await project.write('routes/a.yaml', routes.replace('created:', 'made:'))
+    await run.says(/the edited configuration is at work/)
+    run.send('SIGTERM')
+    expect((await run.ended).code).toBe(0)
+  })
+})
