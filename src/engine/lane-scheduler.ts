@@ -42,8 +42,7 @@ export class LaneScheduler {
 
   /** Takes the partition's next message. True when it settled at once, false when `ended` will be called. */
   take(assignment: Assignment, record: SourceRecord, ordering: Ordering): boolean {
-    const key = laneKey(record, ordering)
-    const lane = key === undefined || assignment.lanes.size === 0 ? undefined : assignment.lanes.get(key)
+    const lane = laneOf(assignment, record, ordering)
     if (lane !== undefined) {
       assignment.tracker.open(record.offset)
       lane.queue.push(record)
@@ -51,13 +50,13 @@ export class LaneScheduler {
     }
     if (this.#atWork >= this.#concurrency) {
       assignment.tracker.open(record.offset)
-      this.#ready.push(this.#newLane(assignment, key, [record]))
+      this.#ready.push(newLane(assignment, record, ordering, [record]))
       return false
     }
     const running = this.#start(assignment, record)
     if (running === undefined) return true
     assignment.tracker.open(record.offset)
-    this.#occupy(this.#newLane(assignment, key, []), record, running)
+    this.#occupy(newLane(assignment, record, ordering, []), record, running)
     return false
   }
 
@@ -68,12 +67,6 @@ export class LaneScheduler {
     this.#ready = this.#ready.filter(lane => lane.assignment !== assignment)
     assignment.lanes.clear()
     return [...lanes].flatMap(lane => lane.queue.splice(lane.head))
-  }
-
-  #newLane(assignment: Assignment, key: string | null | undefined, queue: SourceRecord[]): Lane {
-    const lane: Lane = { key, assignment, queue, head: 0 }
-    if (key !== undefined) assignment.lanes.set(key, lane)
-    return lane
   }
 
   #occupy(lane: Lane, record: SourceRecord, running: Promise<Settlement>): void {
@@ -136,6 +129,20 @@ export class LaneScheduler {
       this.#fill()
     })
   }
+}
+
+/** The lane at work or waiting that the record belongs to. Where there are no lanes, the key is not even looked at. */
+function laneOf(assignment: Assignment, record: SourceRecord, ordering: Ordering): Lane | undefined {
+  if (assignment.lanes.size === 0) return undefined
+  const key = laneKey(record, ordering)
+  return key === undefined ? undefined : assignment.lanes.get(key)
+}
+
+function newLane(assignment: Assignment, record: SourceRecord, ordering: Ordering, queue: SourceRecord[]): Lane {
+  const key = laneKey(record, ordering)
+  const lane: Lane = { key, assignment, queue, head: 0 }
+  if (key !== undefined) assignment.lanes.set(key, lane)
+  return lane
 }
 
 /** Null: records without a key share one lane a partition. Undefined: a lane of the message's own. */

@@ -68,6 +68,25 @@ describe('commits', () => {
     expect(most).toBe(1)
   })
 
+  it('to a slow broker do not queue up: the last one waits for no more than the one under way', async () => {
+    let requests = 0
+    const harness: Harness = new Harness(done, {
+      commit: () => {
+        requests++
+        return new Promise(resolve => harness.clock.schedule(3_000, resolve))
+      },
+    })
+    for (let second = 0; second < 60; second++) {
+      harness.send('e')
+      await harness.clock.advance(1_000)
+    }
+    const before = requests
+    void harness.processor.drain(1_000)
+    await harness.clock.advance(60_000)
+    expect(requests - before).toBe(1)
+    expect(harness.committed()).toBe(60)
+  })
+
   it('one that failed is made again, with what moved since', async () => {
     let broken = true
     const harness = new Harness(done, { commit: () => (broken ? Promise.reject(new Error('coordinator moved')) : Promise.resolve()) })
