@@ -1,5 +1,6 @@
 import type { BrokerConfig } from '../config/router-config.ts'
 import type { Broker } from './broker.ts'
+import { KafkaBroker } from './kafka/kafka-broker.ts'
 import { MemoryBroker } from './memory/memory-broker.ts'
 
 /** Where a broker's client writes its own log lines. */
@@ -10,6 +11,8 @@ export interface BrokerOptions {
   readonly log?: BrokerLog
   /** How this process names itself to the broker. */
   readonly clientId: string
+  /** How often to look for new topics that match a pattern, and for new partitions, in ms; default 30 s. */
+  readonly topicRefreshMs?: number
 }
 
 /** Makes the broker `name` of router.yaml; it connects when it is asked to. */
@@ -18,6 +21,6 @@ export function createBroker(name: string, config: BrokerConfig, options: Broker
     case 'memory':
       return new MemoryBroker(name, config)
     case 'kafka':
-      throw new Error(`${options.clientId}: Kafka is not registered yet`)
+      return new KafkaBroker(name, config, options)
   }
 }

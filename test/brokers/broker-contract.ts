@@ -393,11 +393,28 @@ export function brokerContract({ open }: BrokerUnderTest): void {
     const topic = await topicOf(broker, 1)
     const { receiver } = await consume(broker, uniqueName('group'), topic)
     await receiver.owns(1)
+    receiver.onRevoked = () => broker.produce(record(topic, null, 'written while draining'))
     await broker.close()
     await broker.close()
     expect(receiver.revocations.map(({ partitions }) => partitions.map(keyOf))).toEqual([[`${topic}/0`]])
     await expect(broker.produce(record(topic, null, 'x'))).rejects.toMatchObject({ name: 'BrokerError', code: 'closed' })
     await expect(consume(broker, uniqueName('group'), topic)).rejects.toMatchObject({ name: 'BrokerError', code: 'closed' })
+  })
+
+  test('several members that are born together lose nothing that is sent once the first has joined', async () => {
+    const broker = connect()
+    const topic = await topicOf(broker, 8)
+    const group = uniqueName('group')
+    await broker.produce(record(topic, 'old', 'old'))
+    const members = await Promise.all(Array.from({ length: 4 }, () => consume(connect(), group, topic, 'latest')))
+    await Promise.race(members.map(({ receiver }) => receiver.joined()))
+    const sent = Array.from({ length: 80 }, (_, index) => String(index))
+    for (const value of sent) await broker.produce({ ...record(topic, null, value), partition: Number(value) % 8 })
+    await Promise.all(members.map(({ receiver }) => receiver.owns(2)))
+    const seen = () => new Set(members.flatMap(({ receiver }) => receiver.values))
+    await Promise.any(members.map(({ receiver }) => receiver.until('all have seen everything', () => seen().size >= 80)))
+    expect([...seen()].sort()).toEqual([...sent].sort())
+    expect(await broker.committedOffsets(group, [topic])).toHaveLength(8)
   })
 
   test('stopping before the first assignment is harmless', async () => {

@@ -18,6 +18,8 @@ export class MemoryBroker implements Broker {
   readonly #cluster: MemoryCluster
   readonly #members = new Set<MemoryMember>()
   #closed = false
+  /** Until then the receivers of stopping consumers may still write. */
+  #drained = false
 
   constructor(name: string, config: MemoryBrokerConfig, cluster: MemoryCluster = new MemoryCluster({ partitions: config.partitions })) {
     this.name = name
@@ -36,7 +38,7 @@ export class MemoryBroker implements Broker {
   }
 
   async produce(record: OutgoingRecord): Promise<void> {
-    this.#assertOpen()
+    if (this.#drained) this.#assertOpen()
     this.#cluster.append(record)
   }
 
@@ -63,6 +65,7 @@ export class MemoryBroker implements Broker {
   async close(): Promise<void> {
     this.#closed = true
     await Promise.all([...this.#members].map(member => member.stop()))
+    this.#drained = true
   }
 
   #assertOpen(): void {

@@ -1,8 +1,9 @@
 import { BrokerError, type OutgoingRecord } from '../broker.ts'
 import { keyPartition } from '../key-partition.ts'
+import { recordBytes } from '../record-bytes.ts'
 import { assertTopicName } from '../topic-name.ts'
 import { MemoryGroup } from './memory-group.ts'
-import { PartitionLog, type Retention, recordBytes } from './partition-log.ts'
+import { PartitionLog, type Retention } from './partition-log.ts'
 
 /** Kafka's default `message.max.bytes`: what fits here fits there. */
 const LARGEST_RECORD = 1_048_588

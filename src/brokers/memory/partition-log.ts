@@ -1,5 +1,6 @@
 import type { SourceRecord } from '../../compiler/plan.ts'
 import type { OutgoingRecord } from '../broker.ts'
+import { recordBytes } from '../record-bytes.ts'
 
 /** How much a partition keeps before it drops its oldest records. */
 export interface Retention {
@@ -93,15 +94,4 @@ export class PartitionLog {
   #exceeds(): boolean {
     return this.#records.length - this.#head > this.#retention.messages || this.#bytes > this.#retention.bytes
   }
-}
-
-/** About what Kafka counts for a record: its parts and some overhead. */
-export function recordBytes(record: Pick<OutgoingRecord, 'key' | 'value' | 'headers'>): number {
-  let bytes = 70 + (record.key?.length ?? 0) + (record.value?.length ?? 0)
-  for (const name of Object.keys(record.headers)) {
-    const value = record.headers[name]
-    if (value === undefined) continue
-    for (const item of Buffer.isBuffer(value) ? [value] : value) bytes += 8 + name.length + item.length
-  }
-  return bytes
 }

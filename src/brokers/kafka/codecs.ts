@@ -1,0 +1,19 @@
+import { decompress as decompressZstd } from 'fzstd'
+import { CompressionCodecs, CompressionTypes } from 'kafkajs'
+import snappy from 'kafkajs-snappy'
+import { compressFrame, decompressFrame } from 'lz4-napi'
+
+/** kafkajs decodes only gzip by itself, and crashes its consumer on everything else. Records are written uncompressed: zstd is decoded only. */
+export function registerCodecs(): void {
+  CompressionCodecs[CompressionTypes.Snappy] = snappy
+  CompressionCodecs[CompressionTypes.LZ4] = () => ({
+    compress: (encoder: { readonly buffer: Buffer }) => compressFrame(encoder.buffer),
+    decompress: (buffer: Buffer) => decompressFrame(buffer),
+  })
+  CompressionCodecs[CompressionTypes.ZSTD] = () => ({
+    compress: async () => {
+      throw new Error('zstd is decoded only')
+    },
+    decompress: async (buffer: Buffer) => Buffer.from(decompressZstd(buffer)),
+  })
+}

@@ -1,0 +1,126 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Cluster } from 'kafkajs'
+import type { TopicSelector } from '../../compiler/plan.ts'
+import type { RecordSink, TopicPartition, TopicPartitionOffset } from '../broker.ts'
+import { revoke } from '../revoke.ts'
+import { keyOf } from './by-topic.ts'
+import type { GroupMembership } from './group-membership.ts'
+import type { KafkaConnection } from './kafka-connection.ts'
+import { isUnreachable, protocolType } from './kafka-error.ts'
+import type { ConsumerSettings } from './kafka-settings.ts'
+import { PartitionFetcher } from './partition-fetcher.ts'
+import { type FoundTopics, topicsChange } from './topic-lookup.ts'
+
+/** A commit is tried again once where the coordinator moved or the connection broke; then its sender decides. */
+const COMMIT_RETRY_MS = 200
+
+export type SessionEnd = 'rebalance' | 'lost' | 'topics' | 'stopped'
+
+export interface GroupSessionOptions {
+  readonly connection: KafkaConnection
+  /** As `connection` has it now. */
+  readonly cluster: Cluster
+  readonly membership: GroupMembership
+  readonly settings: ConsumerSettings
+  readonly sink: RecordSink
+  /** What was assigned, and where to start. */
+  readonly positions: readonly TopicPartitionOffset[]
+  readonly topics: { readonly selector: TopicSelector; readonly found: FoundTopics; readonly refreshMs: number }
+  readonly onFailure: (error: unknown, retryInMs: number) => void
+  readonly onSuccess: () => void
+}
+
+/** The life of one assignment: fetches and beats until the group rebalances, then stops fetching and lets the receiver drain. */
+export class GroupSession {
+  readonly #options: GroupSessionOptions
+  readonly #fetcher: PartitionFetcher
+  readonly #owned: Set<string>
+
+  constructor(options: GroupSessionOptions) {
+    this.#options = options
+    this.#fetcher = new PartitionFetcher(options)
+    this.#owned = new Set(options.positions.map(keyOf))
+  }
+
+  owns(partition: TopicPartition): boolean {
+    return this.#owned.has(keyOf(partition))
+  }
+
+  pause(partitions: readonly TopicPartition[]): void {
+    this.#fetcher.pause(partitions)
+  }
+
+  resume(partitions: readonly TopicPartition[]): void {
+    this.#fetcher.resume(partitions)
+  }
+
+  async commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
+    const { membership } = this.#options
+    try {
+      await membership.commit(offsets)
+    } catch (error) {
+      if (!isUnreachable(error) && protocolType(error) !== 'NOT_COORDINATOR_FOR_GROUP') throw error
+      await sleep(COMMIT_RETRY_MS)
+      await membership.commit(offsets)
+    }
+  }
+
+  /** Resolves when the assignment is over and drained. */
+  async run(stop: AbortSignal): Promise<SessionEnd> {
+    const { sink, positions, settings } = this.#options
+    const partitions = positions.map(({ topic, partition }) => ({ topic, partition }))
+    if (partitions.length > 0) sink.assigned(partitions)
+    sink.status({ kind: 'joined', partitions: partitions.length })
+    this.#fetcher.start()
+    const over = new AbortController()
+    try {
+      const end = await this.#end(stop, over.signal)
+      this.#fetcher.stop()
+      const lost = end === 'lost'
+      if (end !== 'stopped') sink.status({ kind: 'rebalancing' })
+      if (lost) this.#owned.clear()
+      await revoke(sink, partitions, lost, settings.rebalanceTimeoutMs)
+      return end
+    } finally {
+      // Only now: until the drain is over the group must not take this member for dead.
+      over.abort()
+      this.#fetcher.stop()
+      this.#owned.clear()
+    }
+  }
+
+  #end(stop: AbortSignal, over: AbortSignal): Promise<SessionEnd> {
+    const { connection, cluster, membership, topics } = this.#options
+    const stopped = new Promise<SessionEnd>(resolve => {
+      if (stop.aborted) resolve('stopped')
+      else stop.addEventListener('abort', () => resolve('stopped'), { once: true, signal: over })
+    })
+    const beaten = new Promise<SessionEnd>(resolve => void this.#beat(over, resolve))
+    const changed = topicsChange({ connection, ...topics, leads: membership.leads, signal: over }, cluster).then(
+      (): SessionEnd => 'topics',
+      // Rejects when aborted: the session has ended some other way.
+      () => stopped,
+    )
+    return Promise.race([stopped, beaten, changed])
+  }
+
+  /** Beats until `over`, through the drain too; `resolve` hears the first answer that ends the assignment. */
+  async #beat(over: AbortSignal, resolve: (end: SessionEnd) => void): Promise<void> {
+    const { membership, settings } = this.#options
+    while (!over.aborted) {
+      try {
+        await sleep(settings.heartbeatIntervalMs, undefined, { signal: over })
+      } catch {
+        return
+      }
+      try {
+        const answer = await membership.heartbeat()
+        if (answer !== 'ok') resolve(answer)
+        if (answer === 'lost') return membership.forget()
+        this.#options.onSuccess()
+      } catch (error) {
+        if (!over.aborted) this.#options.onFailure(error, settings.heartbeatIntervalMs)
+      }
+    }
+  }
+}

@@ -1,0 +1,106 @@
+import { BrokerError, type BrokerErrorCode } from '../broker.ts'
+
+/** What kafkajs puts on its errors; its classes are not told apart by type, but by `name` and by the protocol's `type`. */
+interface KafkaErrorFields {
+  readonly name: string
+  /** The protocol's name of the error: `UNKNOWN_MEMBER_ID`. */
+  readonly type: string | undefined
+  readonly message: string
+  /** Of a socket: `ECONNREFUSED`. */
+  readonly code: string | undefined
+  /** `host:port`, where the error comes from a connection. */
+  readonly broker: string | undefined
+  readonly retriable: boolean
+}
+
+const UNREACHABLE: ReadonlySet<string> = new Set([
+  'KafkaJSConnectionError',
+  'KafkaJSConnectionClosedError',
+  'KafkaJSRequestTimeoutError',
+  'KafkaJSBrokerNotFound',
+  'KafkaJSNoBrokerAvailableError',
+  'KafkaJSGroupCoordinatorNotFound',
+  'KafkaJSLockTimeout',
+  'KafkaJSMetadataNotLoaded',
+  'KafkaJSTopicMetadataNotLoaded',
+])
+
+const BY_TYPE: Readonly<Record<string, BrokerErrorCode>> = {
+  UNKNOWN_TOPIC_OR_PARTITION: 'unknown-topic',
+  INVALID_TOPIC_EXCEPTION: 'unknown-topic',
+  MESSAGE_TOO_LARGE: 'record-too-large',
+  RECORD_LIST_TOO_LARGE: 'record-too-large',
+  SASL_AUTHENTICATION_FAILED: 'authentication',
+  TOPIC_AUTHORIZATION_FAILED: 'authorization',
+  GROUP_AUTHORIZATION_FAILED: 'authorization',
+  CLUSTER_AUTHORIZATION_FAILED: 'authorization',
+}
+
+/** `doing` completes the sentence: "cannot reach Kafka at host:port while <doing>". */
+export function toBrokerError(error: unknown, doing: string, brokers: readonly string[]): BrokerError {
+  const known = causes(error).find(cause => cause instanceof BrokerError)
+  if (known !== undefined) return known
+  const root = rootOf(error)
+  if (UNREACHABLE.has(root.name)) {
+    const reason = root.code ?? root.message
+    return new BrokerError('unreachable', `cannot reach Kafka at ${root.broker ?? brokers.join(', ')} while ${doing}: ${reason}`, {
+      retriable: true,
+      cause: error,
+    })
+  }
+  if (root.name === 'KafkaJSSASLAuthenticationError')
+    return new BrokerError('authentication', `Kafka refused the credentials while ${doing}: ${root.message}`, {
+      retriable: false,
+      cause: error,
+    })
+  const code = root.type !== undefined && Object.hasOwn(BY_TYPE, root.type) ? BY_TYPE[root.type] : undefined
+  return new BrokerError(code ?? 'failed', `Kafka refused ${doing}: ${root.message}`, {
+    retriable: code === undefined && root.retriable,
+    cause: error,
+  })
+}
+
+/** The protocol's name of what went wrong (`UNKNOWN_MEMBER_ID`), or undefined. */
+export function protocolType(error: unknown): string | undefined {
+  return rootOf(error).type
+}
+
+/** No answer, as opposed to a refusal. */
+export function isUnreachable(error: unknown): boolean {
+  return UNREACHABLE.has(rootOf(error).name)
+}
+
+/** An open connection broke off, or nobody answers on it; not: none could be opened. */
+export function isBroken(error: unknown): boolean {
+  const { name, code } = rootOf(error)
+  if (name === 'KafkaJSConnectionClosedError' || name === 'KafkaJSRequestTimeoutError') return true
+  return name === 'KafkaJSConnectionError' && code !== undefined && code !== 'ECONNREFUSED'
+}
+
+function causes(error: unknown): readonly unknown[] {
+  const chain = [error]
+  for (
+    let current = error;
+    current instanceof Error && current.cause !== undefined && !chain.includes(current.cause);
+    current = current.cause
+  )
+    chain.push(current.cause)
+  return chain
+}
+
+/** kafkajs wraps the error that counts in one or two that say how often it was tried. */
+function rootOf(error: unknown): KafkaErrorFields {
+  const current = causes(error).at(-1)
+  const text = (key: string): string | undefined => {
+    const value: unknown = typeof current === 'object' && current !== null ? Reflect.get(current, key) : undefined
+    return typeof value === 'string' ? value : undefined
+  }
+  return {
+    name: text('name') ?? 'Error',
+    type: text('type'),
+    message: text('message') ?? String(current),
+    code: text('code'),
+    broker: text('broker'),
+    retriable: typeof current === 'object' && current !== null && Reflect.get(current, 'retriable') === true,
+  }
+}
