@@ -7,6 +7,7 @@ import { chooseApp } from './broadcast-app.ts'
 const noEvent = new ActionSignal('skip', 'no-event')
 const nullData = new ActionSignal('skip', 'null-data')
 const binaryData = new ActionSignal('skip', 'binary-data')
+const noChannels: readonly string[] = []
 
 /**
  * `broadcast`: one event to the subscribers of one or several channels. A message without a name or with null data is not
@@ -25,7 +26,9 @@ export function broadcastAction(hub: Hub): ActionType {
 
 interface BroadcastParts {
   readonly app: string
-  readonly channels: readonly NameSource[]
+  readonly channel: NameSource
+  /** The rest of `channels`. */
+  readonly others: readonly NameSource[]
   /** Undefined: the message's own name. */
   readonly event: NameSource | undefined
   /** Undefined: the message's own data. */
@@ -39,30 +42,34 @@ function shortForm(source: ActionSource, text: string): BroadcastParts | undefin
   const app = chooseApp(source)
   return channel === undefined || app === undefined
     ? undefined
-    : { app, channels: [channel], event: undefined, data: undefined, except: undefined }
+    : { app, channel, others: [], event: undefined, data: undefined, except: undefined }
 }
 
 function longForm(source: ActionSource): BroadcastParts | undefined {
   const { section } = source
-  const written = [...section.elements('channel'), ...section.elements('channels')]
-  const channels: NameSource[] = []
-  for (const { path, value } of written) {
-    const isReadable = typeof value === 'string' && section.report.document.isSound(path)
-    const channel = isReadable ? source.name(path, value, 'channel') : undefined
-    if (channel !== undefined) channels.push(channel)
-  }
-  if (written.length === 0 && section.report.document.isSound(source.path))
-    source.report(source.path, 'schema-missing-key', 'A broadcast needs a channel', 'add channel: "user.{{data.user_id}}"')
+  const channels = readChannels(source)
   const event = optionalName(source, 'event', 'event')
   const except = optionalName(source, 'except', 'id')
   const data = section.isReadable('data') ? source.data(section.pathOf('data'), section.value('data')) : undefined
   const app = chooseApp(source)
-  const isWhole =
-    written.length > 0 &&
-    channels.length === written.length &&
-    isThere(section.has('event'), event) &&
-    isThere(section.has('except'), except)
-  return isWhole && isThere(section.has('data'), data) && app !== undefined ? { app, channels, event, data, except } : undefined
+  const [channel, ...others] = channels ?? []
+  const isWhole = isThere(section.has('event'), event) && isThere(section.has('except'), except) && isThere(section.has('data'), data)
+  if (!isWhole || channel === undefined || app === undefined) return undefined
+  return { app, channel, others, event, data, except }
+}
+
+/** Undefined where one of them could not be compiled. */
+function readChannels({ section, path, ...source }: ActionSource): readonly NameSource[] | undefined {
+  const written = [...section.elements('channel'), ...section.elements('channels')]
+  const channels: NameSource[] = []
+  for (const { path: place, value } of written) {
+    const isReadable = typeof value === 'string' && section.report.document.isSound(place)
+    const channel = isReadable ? source.name(place, value, 'channel') : undefined
+    if (channel !== undefined) channels.push(channel)
+  }
+  if (written.length === 0 && section.report.document.isSound(path))
+    source.report(path, 'schema-missing-key', 'A broadcast needs a channel', 'add channel: "user.{{data.user_id}}"')
+  return channels.length === written.length ? channels : undefined
 }
 
 /** False where something is written and could not be compiled. */
@@ -76,10 +83,9 @@ function optionalName(source: ActionSource, key: string, place: 'event' | 'id'):
 }
 
 function build(hub: Hub, parts: BroadcastParts): CompiledAction {
-  const summary = `broadcast ${parts.channels.map(channel => channel.text).join(', ')}`
-  const [channel, second] = parts.channels
-  const isPlain =
-    channel !== undefined && second === undefined && parts.data === undefined && parts.event === undefined && parts.except === undefined
+  const { channel, others } = parts
+  const summary = `broadcast ${[channel, ...others].map(({ text }) => text).join(', ')}`
+  const isPlain = others.length === 0 && parts.data === undefined && parts.event === undefined && parts.except === undefined
   return { kind: 'broadcast', summary, run: isPlain ? passThrough(hub, parts.app, channel.render) : general(hub, parts) }
 }
 
@@ -100,7 +106,8 @@ function passThrough(hub: Hub, app: string, renderChannel: Template<string>): Ru
 
 function general(hub: Hub, parts: BroadcastParts): Run {
   const { app } = parts
-  const renders = parts.channels.map(channel => channel.render)
+  const renderFirst = parts.channel.render
+  const renderOthers = parts.others.map(({ render }) => render)
   const renderEvent = parts.event?.render
   const renderData = parts.data?.render
   const isDataNeeded = parts.data?.canFail === true
@@ -112,19 +119,16 @@ function general(hub: Hub, parts: BroadcastParts): Run {
     const event = renderEvent === undefined ? scope.event : renderEvent(scope)
     if (event === undefined) return noEvent
     // Every channel is rendered before the first is sent to: a value that one of them refuses must not leave half a broadcast behind.
-    const channels: string[] = []
-    let isHeard = false
-    for (const render of renders) {
-      const channel = render(scope)
-      channels.push(channel)
-      if (!isHeard) isHeard = hub.hasSubscribers(app, channel)
-    }
+    const channel = renderFirst(scope)
+    const others = renderOthers.length === 0 ? noChannels : renderOthers.map(render => render(scope))
+    const isHeard = hub.hasSubscribers(app, channel) || others.some(other => hub.hasSubscribers(app, other))
     const except = readExcept?.(scope)
     if (!isHeard && !isDataNeeded) return undefined
     const data = renderData === undefined ? scope.data : renderData(scope)
     if (data === undefined || data === null) return nullData
     if (data instanceof Uint8Array) return binaryData
-    for (const channel of channels) if (hub.hasSubscribers(app, channel)) hub.broadcast(app, channel, event, data, except)
+    if (hub.hasSubscribers(app, channel)) hub.broadcast(app, channel, event, data, except)
+    for (const other of others) if (hub.hasSubscribers(app, other)) hub.broadcast(app, other, event, data, except)
     return undefined
   }
 }

@@ -67,14 +67,8 @@ export class SourceSection {
   }
 
   oneOf<const T extends string>(key: string, allowed: readonly T[]): T | undefined {
-    const value = this.value(key)
-    const near = typeof value === 'string' ? didYouMean(value, allowed) : undefined
-    return this.#read(
-      key,
-      `one of ${allowed.join(', ')}`,
-      () => allowed.find(name => name === value),
-      near === undefined ? undefined : `did you mean "${near}"?`,
-    )
+    const near = (value: unknown) => (typeof value === 'string' ? didYouMean(value, allowed) : undefined)
+    return this.#read(key, `one of ${allowed.join(', ')}`, value => allowed.find(name => name === value), near)
   }
 
   /** The map under `key`; an empty one where there is none. Problems inside it do not make it unreadable as a whole. */
@@ -90,11 +84,24 @@ export class SourceSection {
     return value.map((element: unknown, index) => ({ path: [...this.pathOf(key), index], value: element }))
   }
 
-  #read<T>(key: string, expected: string, parse: (value: unknown) => T | undefined, hint?: string): T | undefined {
+  #read<T>(
+    key: string,
+    expected: string,
+    parse: (value: unknown) => T | undefined,
+    nearest?: (value: unknown) => string | undefined,
+  ): T | undefined {
     if (!this.isReadable(key)) return undefined
-    const parsed = parse(this.#map[key])
-    if (parsed === undefined) this.report.at(this.pathOf(key), 'schema-type', `"${key}" must be ${expected}`, hint)
-    return parsed
+    const value = this.#map[key]
+    const parsed = parse(value)
+    if (parsed !== undefined) return parsed
+    const near = nearest?.(value)
+    this.report.at(
+      this.pathOf(key),
+      'schema-type',
+      `"${key}" must be ${expected}`,
+      near === undefined ? undefined : `did you mean "${near}"?`,
+    )
+    return undefined
   }
 }
 
