@@ -12,8 +12,8 @@ export function chooseApp(source: ActionSource): string | undefined {
     source.report(
       section.pathOf('app'),
       'app-unknown',
-      `router.yaml defines no app "${app}"`,
-      near === undefined ? known : `did you mean "${near}"?`,
+      `router.yaml defines no app \`${app}\``,
+      near === undefined ? `The ${known}` : `Did you mean \`${near}\`?`,
     )
     return undefined
   }
@@ -22,7 +22,7 @@ export function chooseApp(source: ActionSource): string | undefined {
       source.path,
       'app-unknown',
       'A broadcast must name its app where router.yaml has several',
-      `add app: to the long form; ${known}`,
+      `Add \`app\` to the long form; the ${known}`,
     )
   // Without any app there is nothing to choose from: that is reported once, for router.yaml.
   return apps.length === 1 ? apps[0] : undefined

@@ -68,7 +68,7 @@ function readChannels({ section, path, ...source }: ActionSource): readonly Name
     if (channel !== undefined) channels.push(channel)
   }
   if (written.length === 0 && section.report.document.isSound(path))
-    source.report(path, 'schema-missing-key', 'A broadcast needs a channel', 'add channel: "user.{{data.user_id}}"')
+    source.report(path, 'schema-missing-key', 'A broadcast needs a channel', 'Add channel: "user.{{data.user_id}}"')
   return channels.length === written.length ? channels : undefined
 }
 

@@ -33,7 +33,7 @@ function readParts(source: ActionSource): EmitParts | undefined {
   const isShort = typeof source.value === 'string'
   const topicText = isShort ? source.siblings.text('emit') : section.text('topic')
   if (!isShort && !section.has('topic') && section.report.document.isSound(source.path))
-    source.report(source.path, 'schema-missing-key', 'An emit needs a topic', 'add topic: order-audit')
+    source.report(source.path, 'schema-missing-key', 'An emit needs a topic', 'Add topic: order-audit')
   const topic = topicText === undefined ? undefined : source.name(isShort ? source.path : section.pathOf('topic'), topicText, 'topic')
   const names = {
     key: optionalName(source, 'key', 'key'),
@@ -68,8 +68,8 @@ function readBroker(source: ActionSource): string | undefined {
   const broker = source.section.text('broker')
   if (broker === undefined || source.brokers.includes(broker)) return broker
   const near = didYouMean(broker, source.brokers)
-  const hint = near === undefined ? `brokers are ${source.brokers.join(', ')}` : `did you mean "${near}"?`
-  source.report(source.section.pathOf('broker'), 'broker-unknown', `router.yaml defines no broker "${broker}"`, hint)
+  const hint = near === undefined ? `Brokers are ${source.brokers.join(', ')}` : `Did you mean \`${near}\`?`
+  source.report(source.section.pathOf('broker'), 'broker-unknown', `router.yaml defines no broker \`${broker}\``, hint)
   return undefined
 }
 

@@ -27,7 +27,7 @@ function readTarget(source: ActionSource): HandlerUse | undefined {
   const path = isShort ? source.path : section.pathOf('handler')
   const written = isShort ? source.siblings.text('invoke') : section.text('handler')
   if (!isShort && !section.has('handler') && section.report.document.isSound(source.path))
-    source.report(source.path, 'schema-missing-key', 'An invoke needs a handler', 'add handler: ../handlers/receipt.ts')
+    source.report(source.path, 'schema-missing-key', 'An invoke needs a handler', 'Add handler: ../handlers/receipt.ts')
   if (written === undefined) return undefined
   const hash = written.lastIndexOf('#')
   const file = hash === -1 ? written : written.slice(0, hash)
@@ -37,18 +37,18 @@ function readTarget(source: ActionSource): HandlerUse | undefined {
       path,
       'handler-invalid',
       'The name of the export is missing after #',
-      'write receipt.ts#sendReceipt, or leave out the # for the default export',
+      'Write receipt.ts#sendReceipt, or leave out the # for the default export',
     )
     return undefined
   }
   const module = source.projectPath(path, file)
   if (module === undefined) return undefined
   if (!extensions.some(extension => module.endsWith(extension))) {
-    source.report(path, 'handler-invalid', `${module} is not a handler module`, `handlers are ${extensions.join(' ')} files`)
+    source.report(path, 'handler-invalid', `${module} is not a handler module`, `Handlers are ${extensions.join(' ')} files`)
     return undefined
   }
   if (!source.fileExists(module)) {
-    source.report(path, 'handler-missing', `The handler ${module} does not exist`, 'paths are relative to the route file')
+    source.report(path, 'handler-missing', `The handler ${module} does not exist`, 'Paths are relative to the route file')
     return undefined
   }
   const { document } = section.report
@@ -60,7 +60,7 @@ function readParameters(source: ActionSource): DataSource | undefined {
   if (!siblings.isReadable('with')) return undefined
   const value = siblings.value('with')
   if (isMap(value)) return source.data(siblings.pathOf('with'), value)
-  source.report(siblings.pathOf('with'), 'schema-type', '"with" must be a map of parameters')
+  source.report(siblings.pathOf('with'), 'schema-type', '`with` must be a map of parameters')
   return undefined
 }
 

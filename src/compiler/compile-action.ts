@@ -61,8 +61,8 @@ export function levelDeadLetter(section: SourceSection, policies: Policies, inhe
     section.report.at(
       section.pathOf('deadLetter'),
       'dead-letter-policy',
-      'deadLetter: none needs onFailure: what should happen to a message that fails?',
-      'add onFailure: skip (drop it, counted) or onFailure: stop (pause the partition)',
+      '`deadLetter: none` needs `onFailure`: what should happen to a message that fails?',
+      'Add onFailure: skip (drop it, counted) or onFailure: stop (pause the partition)',
     )
   return inherited
 }
@@ -107,7 +107,7 @@ function actionSource(section: SourceSection, type: ActionType, context: Templat
     projectPath(path, written) {
       const resolved = resolveInProject(report.document.file, written)
       if (resolved === undefined)
-        report.at(path, 'handler-missing', `"${written}" lies outside the project`, 'name a file of the project, relative to this file')
+        report.at(path, 'handler-missing', `\`${written}\` lies outside the project`, 'Name a file of the project, relative to this file')
       return resolved
     },
     fileExists: project.fileExists,

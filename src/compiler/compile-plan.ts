@@ -56,9 +56,9 @@ function appDeadLetter(policy: DeadLetterPolicy | undefined, problems: Problem[]
   problems.push({
     code: 'dead-letter-policy',
     severity: 'error',
-    message: '`defaults` has deadLetter: none without onFailure: what should happen to a message that fails?',
+    message: '`defaults` has `deadLetter: none` without `onFailure`: what should happen to a message that fails?',
     file: 'router.yaml',
-    hint: 'add onFailure: skip (drop it, counted) or onFailure: stop (pause the partition)',
+    hint: 'Add onFailure: skip (drop it, counted) or onFailure: stop (pause the partition)',
   })
   return { kind: 'topic', topic: undefined }
 }
@@ -87,8 +87,8 @@ function reportGroupConflicts(enabled: readonly { readonly section: SourceSectio
     section.report.at(
       groupPath(section),
       'group-conflict',
-      `The consumer group "${plan.group}" is already used by ${document.file}`,
-      'give each file a group of its own',
+      `The consumer group \`${plan.group}\` is already used by ${document.file}`,
+      'Give each file a group of its own',
       related,
     )
   }

@@ -66,8 +66,8 @@ function compileActions(section: SourceSection, around: ActionSurroundings): rea
       section.report.at(
         action.pathOf('as'),
         'schema-value',
-        `An earlier action of this route already keeps its result as "${as}"`,
-        'choose another name',
+        `An earlier action of this route already keeps its result as \`${as}\``,
+        'Choose another name',
       )
     results.push(as)
   }
@@ -79,13 +79,13 @@ function compileSchema(section: SourceSection, project: ProjectContext): DataSch
   if (written === undefined) return undefined
   const path = section.pathOf('schema')
   const file = resolveInProject(section.report.document.file, written)
-  const schema = file === undefined ? `"${written}" lies outside the project` : project.schemas.compile(file)
+  const schema = file === undefined ? `\`${written}\` lies outside the project` : project.schemas.compile(file)
   if (typeof schema !== 'string') return schema
   section.report.at(
     path,
     'json-schema-invalid',
     schema,
-    file === undefined ? 'name a file of the project, relative to this file' : undefined,
+    file === undefined ? 'Name a file of the project, relative to this file' : undefined,
   )
   return undefined
 }

@@ -59,8 +59,8 @@ function compileBroker(section: SourceSection, project: ProjectContext): string 
   const broker = section.text('broker') ?? project.defaultBroker
   if (section.isReadable('broker') && !project.brokers.includes(broker)) {
     const near = didYouMean(broker, project.brokers)
-    const hint = near === undefined ? `brokers are ${project.brokers.join(', ')}` : `did you mean "${near}"?`
-    section.report.at(section.pathOf('broker'), 'broker-unknown', `router.yaml defines no broker "${broker}"`, hint)
+    const hint = near === undefined ? `Brokers are ${project.brokers.join(', ')}` : `Did you mean \`${near}\`?`
+    section.report.at(section.pathOf('broker'), 'broker-unknown', `router.yaml defines no broker \`${broker}\``, hint)
   }
   return broker
 }
@@ -74,8 +74,8 @@ function compileFrom(section: SourceSection): StartPosition {
   section.report.at(
     section.pathOf('from'),
     'schema-value',
-    `"${from}" is no place to start from`,
-    near === undefined ? 'write latest, earliest or an ISO timestamp' : `did you mean "${near}"?`,
+    `\`${from}\` is no place to start from`,
+    near === undefined ? 'Write latest, earliest or an ISO timestamp' : `Did you mean \`${near}\`?`,
   )
   return { kind: 'latest' }
 }
@@ -87,8 +87,8 @@ function compileRoutes(section: SourceSection, around: RouteSurroundings): reado
       section.report.atKey(
         section.pathOf(name),
         'schema-value',
-        'A route cannot be named "unmatched": that is the name of the default',
-        'choose another name',
+        'A route cannot be named `unmatched`: that is the name of the default',
+        'Choose another name',
       )
     const route = section.section(name)
     const plan = compileRoute(route, name, around)

@@ -48,7 +48,7 @@ function compileAnyOf(context: TemplateContext, path: ValuePath, list: readonly 
   const { report } = context
   if (list.length === 0) {
     if (report.document.isSound(path))
-      report.at(path, 'when-condition', 'An empty list matches nothing', 'list the allowed values: [paid, shipped]')
+      report.at(path, 'when-condition', 'An empty list matches nothing', 'List the allowed values: [paid, shipped]')
     return undefined
   }
   let fine = true
@@ -61,7 +61,7 @@ function compileAnyOf(context: TemplateContext, path: ValuePath, list: readonly 
         place,
         'when-condition',
         'A list of allowed values holds texts, numbers, true, false and null only',
-        'use any: for a choice between conditions',
+        'Use any: for a choice between conditions',
       )
     }
   }
@@ -75,7 +75,7 @@ function compileOperators(context: TemplateContext, path: ValuePath, map: Readon
   const names = Object.keys(map)
   const tests: ValueTest[] = []
   if (names.length === 0 && report.document.isSound(path))
-    report.at(path, 'when-condition', 'No operator is given', `operators are ${operatorNames.join(', ')}`)
+    report.at(path, 'when-condition', 'No operator is given', `Operators are ${operatorNames.join(', ')}`)
   for (const name of names) {
     const place = [...path, name]
     const compile = Object.hasOwn(operators, name) ? operators[name] : undefined
@@ -93,12 +93,12 @@ function compileOperators(context: TemplateContext, path: ValuePath, map: Readon
 
 function reportUnknownOperator(context: TemplateContext, place: ValuePath, name: string): void {
   const near = didYouMean(name, operatorNames)
-  const hint = near === undefined ? `operators are ${operatorNames.join(', ')}` : `did you mean "${near}"?`
+  const hint = near === undefined ? `Operators are ${operatorNames.join(', ')}` : `Did you mean \`${near}\`?`
   context.report.atKey(
     place,
     'when-condition',
-    `"${name}" is not an operator`,
-    name === 'path' ? 'compare with an operator: { gt: { path: data.min } }' : hint,
+    `\`${name}\` is not an operator`,
+    name === 'path' ? 'Compare with an operator: { gt: { path: data.min } }' : hint,
   )
 }
 
@@ -120,7 +120,7 @@ function readOperand<T>(
   if (!report.document.isSound(path) || refusesTemplate(context, path, operand)) return undefined
   const value = parse(operand)
   if (value !== undefined) return { kind: 'constant', value }
-  report.at(path, 'when-condition', `"${String(path.at(-1))}" takes ${expected}`)
+  report.at(path, 'when-condition', `\`${String(path.at(-1))}\` takes ${expected}`)
   return undefined
 }
 
@@ -204,7 +204,7 @@ function compileMatches(context: TemplateContext, path: ValuePath, operand: unkn
   const { report } = context
   if (!report.document.isSound(path)) return undefined
   if (typeof operand !== 'string') {
-    report.at(path, 'when-condition', '"matches" takes a regular expression as text')
+    report.at(path, 'when-condition', '`matches` takes a regular expression as text')
     return undefined
   }
   const pattern = compilePattern(report, path, operand)
@@ -214,7 +214,7 @@ function compileMatches(context: TemplateContext, path: ValuePath, operand: unkn
 function compileExists(context: TemplateContext, path: ValuePath, operand: unknown): ValueTest | undefined {
   if (!context.report.document.isSound(path)) return undefined
   if (typeof operand !== 'boolean') {
-    context.report.at(path, 'when-condition', '"exists" takes true or false')
+    context.report.at(path, 'when-condition', '`exists` takes true or false')
     return undefined
   }
   return operand ? value => value !== undefined : value => value === undefined
@@ -222,7 +222,7 @@ function compileExists(context: TemplateContext, path: ValuePath, operand: unkno
 
 function refusesTemplate(context: TemplateContext, path: ValuePath, value: unknown): boolean {
   if (typeof value !== 'string' || !value.includes('{{')) return false
-  context.report.at(path, 'when-condition', 'A condition does not render templates', 'compare two fields with { gt: { path: data.min } }')
+  context.report.at(path, 'when-condition', 'A condition does not render templates', 'Compare two fields with { gt: { path: data.min } }')
   return true
 }
 

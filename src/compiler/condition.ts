@@ -12,12 +12,12 @@ import { readFieldPath, type TemplateContext } from './template-context.ts'
 export function compileCondition(context: TemplateContext, path: ValuePath, value: unknown): Condition | undefined {
   if (!context.report.document.isSound(path) && !isMap(value)) return undefined
   if (!isMap(value)) {
-    context.report.at(path, 'when-condition', 'A condition must be a map of paths', 'write data.total: { gte: 100 }')
+    context.report.at(path, 'when-condition', 'A condition must be a map of paths', 'Write data.total: { gte: 100 }')
     return undefined
   }
   const keys = Object.keys(value)
   if (keys.length === 0) {
-    context.report.at(path, 'when-condition', 'The condition is empty', 'write a line such as data.status: paid, or remove it')
+    context.report.at(path, 'when-condition', 'The condition is empty', 'Write a line such as data.status: paid, or remove it')
     return undefined
   }
   const lines: Condition[] = []
@@ -47,8 +47,8 @@ function compileList(context: TemplateContext, path: ValuePath, key: 'all' | 'an
       context.report.at(
         path,
         'when-condition',
-        `"${key}" takes a list of conditions`,
-        `write ${key}: [{ data.status: paid }, { data.total: { gte: 100 } }]`,
+        `\`${key}\` takes a list of conditions`,
+        `Write ${key}: [{ data.status: paid }, { data.total: { gte: 100 } }]`,
       )
     return undefined
   }

@@ -97,7 +97,7 @@ function describe(error: ErrorObject | undefined, root: string): string {
   const { additionalProperty, allowedValues } = error.params
   const detail =
     typeof additionalProperty === 'string'
-      ? `: "${clip(additionalProperty)}"`
+      ? `: \`${clip(additionalProperty)}\``
       : Array.isArray(allowedValues)
         ? `: ${clip(allowedValues.map(String).join(', '))}`
         : ''

@@ -52,7 +52,7 @@ function compileMap(context: TemplateContext, path: ValuePath, entries: readonly
         [...path, key],
         'template-syntax',
         'A key of data cannot be a template',
-        'put the template into the value, or build the data in a handler',
+        'Put the template into the value, or build the data in a handler',
       )
     else if (node !== undefined) nodes.push([key, node])
   }

@@ -24,8 +24,8 @@ function mappingPath(mapping: SourceSection, key: string): readonly string[] | u
   const [root = ''] = parts ?? []
   if (parts !== undefined && roots.some(name => name === root)) return parts
   const near = didYouMean(root, roots)
-  const hint = near === undefined ? 'start with value, headers or key: value.payload' : `did you mean "${near}"?`
-  if (parts === undefined) mapping.report.at(path, 'template-syntax', `"${text}" is not a path`, hint)
-  else mapping.report.inText(path, 0, root.length, 'template-root', `"${root}" is not a part of a message`, hint)
+  const hint = near === undefined ? 'Start with value, headers or key: value.payload' : `Did you mean \`${near}\`?`
+  if (parts === undefined) mapping.report.at(path, 'template-syntax', `\`${text}\` is not a path`, hint)
+  else mapping.report.inText(path, 0, root.length, 'template-root', `\`${root}\` is not a part of a message`, hint)
   return undefined
 }

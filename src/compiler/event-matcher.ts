@@ -3,12 +3,12 @@ import type { RoutePlan } from './plan.ts'
 /** Why `order.**` and the like are malformed; undefined for a good pattern. */
 export function eventPatternFault(pattern: string): { readonly message: string; readonly hint: string } | undefined {
   const segments = pattern.split('.')
-  if (segments.includes('')) return { message: `"${pattern}" has an empty segment`, hint: 'join names with single dots: order.created' }
+  if (segments.includes('')) return { message: `\`${pattern}\` has an empty segment`, hint: 'Join names with single dots: order.created' }
   const partial = segments.find(segment => segment.includes('*') && segment !== '*' && segment !== '**')
   if (partial !== undefined)
-    return { message: `"${partial}" mixes a wildcard with text`, hint: 'a * stands for one whole segment: order.*' }
+    return { message: `\`${partial}\` mixes a wildcard with text`, hint: 'A * stands for one whole segment: order.*' }
   if (segments.indexOf('**') < segments.length - 1 && segments.includes('**'))
-    return { message: '** can only be the last segment', hint: 'use * for a single segment in the middle: order.*.paid' }
+    return { message: '** can only be the last segment', hint: 'Use * for a single segment in the middle: order.*.paid' }
   return undefined
 }
 

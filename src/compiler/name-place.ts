@@ -66,7 +66,7 @@ export function firstIllegal(text: string, allowed: Characters): number {
 /** What is wrong with a whole topic name beyond its characters; undefined where it is fine. */
 export function topicNameFault(topic: string): string | undefined {
   if (topic === '') return 'A topic name may not be empty'
-  if (topic === '.' || topic === '..') return `"${topic}" is not a topic name`
+  if (topic === '.' || topic === '..') return `\`${topic}\` is not a topic name`
   const { fixed, maxLength } = nameRules.topic
   if (topic.length > maxLength) return `A topic name has at most ${maxLength} characters, this one has ${topic.length}`
   const illegal = firstIllegal(topic, fixed)

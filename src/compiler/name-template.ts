@@ -33,7 +33,7 @@ function isFixedTextAllowed(context: TemplateContext, path: ValuePath, template:
       1,
       'template-name',
       `${capitalised(rules.noun)} does not allow ${showCharacter(part.text, illegal)}`,
-      `${rules.noun} takes ${rules.allowed}`,
+      `${capitalised(rules.noun)} takes ${rules.allowed}`,
     )
     return false
   }

@@ -1,5 +1,5 @@
 import type { SourceRange } from '../diagnostics/problem.ts'
-import type { Condition, Scope, Template } from './scope.ts'
+import type { Condition, Scope } from './scope.ts'
 
 /** Everything the engine needs to route messages, compiled from all files of a project. Immutable: a reload makes a new one. */
 export interface RoutingPlan {
@@ -205,5 +205,3 @@ export class ActionSignal {
 }
 
 export type NamePlace = 'channel' | 'event' | 'topic' | 'key' | 'header' | 'id'
-
-export type NameTemplate = Template<string>

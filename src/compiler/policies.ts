@@ -92,7 +92,7 @@ function chooseDeadLetter(
 function isTopic(section: SourceSection, topic: string): boolean {
   const fault = topicNameFault(topic)
   if (fault !== undefined)
-    section.report.at(section.pathOf('deadLetter'), 'topic-name', fault, 'name a topic such as orders.dlq, or write none')
+    section.report.at(section.pathOf('deadLetter'), 'topic-name', fault, 'Name a topic such as orders.dlq, or write none')
   return fault === undefined
 }
 

@@ -98,8 +98,8 @@ export class SourceSection {
     this.report.at(
       this.pathOf(key),
       'schema-type',
-      `"${key}" must be ${expected}`,
-      near === undefined ? undefined : `did you mean "${near}"?`,
+      `\`${key}\` must be ${expected}`,
+      near === undefined ? undefined : `Did you mean \`${near}\`?`,
     )
     return undefined
   }

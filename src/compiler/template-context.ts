@@ -23,9 +23,9 @@ export function readFieldPath(context: TemplateContext, place: PathPlace, text: 
   const written = splitPath(text)
   if (written !== undefined) return resolvePath(context, place, written)
   const hint = text.includes('{{')
-    ? 'write the path alone, without {{ }}: data.total'
-    : 'write names joined with dots: data.total, data.items.0.sku, data.[odd key]'
-  report(context, place, text.length, 'template-syntax', `"${text}" is not a path`, hint)
+    ? 'Write the path alone, without {{ }}: data.total'
+    : 'Write names joined with dots: data.total, data.items.0.sku, data.[odd key]'
+  report(context, place, text.length, 'template-syntax', `\`${text.length > 60 ? `${text.slice(0, 60)}…` : text}\` is not a path`, hint)
   return undefined
 }
 
@@ -38,9 +38,9 @@ export function resolvePath(context: TemplateContext, place: PathPlace, written:
     const near = didYouMean(first, roots)
     const hint =
       near === undefined
-        ? `a field of the event's data is read as data.${written.text}; roots are ${roots.join(', ')}`
-        : `did you mean "${near}"?`
-    report(context, place, first.length, 'template-root', `"${first}" is not a root`, hint)
+        ? `A field of the event's data is read as data.${written.text}; roots are ${roots.join(', ')}`
+        : `Did you mean \`${near}\`?`
+    report(context, place, first.length, 'template-root', `\`${first}\` is not a root`, hint)
     return undefined
   }
   if (path.root === 'item' && !context.item) {
@@ -49,18 +49,25 @@ export function resolvePath(context: TemplateContext, place: PathPlace, written:
       place,
       first.length,
       'template-root',
-      '"item" can be read only in an action with forEach',
-      'add forEach: data.some_list beside the action',
+      '`item` can be read only in an action with `forEach`',
+      'Add forEach: data.some_list beside the action',
     )
     return undefined
   }
   if (path.root === 'results' && second !== undefined && !context.results.includes(second)) {
     const near = didYouMean(second, context.results)
     const known =
-      context.results.length === 0 ? 'no action before this one has `as`' : `results kept before this action: ${context.results.join(', ')}`
+      context.results.length === 0 ? 'No action before this one has `as`' : `Results kept before this action: ${context.results.join(', ')}`
     const hint =
-      near === undefined ? `${known}; add \`as: ${second}\` to an earlier action of the route` : `did you mean "results.${near}"?`
-    report(context, place, written.text.length, 'results-unknown', `No earlier action of this route keeps its result as "${second}"`, hint)
+      near === undefined ? `${known}; add \`as: ${second}\` to an earlier action of the route` : `Did you mean \`results.${near}\`?`
+    report(
+      context,
+      place,
+      written.text.length,
+      'results-unknown',
+      `No earlier action of this route keeps its result as \`${second}\``,
+      hint,
+    )
     return undefined
   }
   return path

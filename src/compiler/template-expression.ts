@@ -80,13 +80,13 @@ function compileCall(place: TemplatePlace, call: WrittenExpression & { readonly 
   const helper = findHelper(call.helper)
   if (helper === undefined) {
     const near = didYouMean(call.helper, helperNames)
-    const hint = near === undefined ? `helpers are ${helperNames.join(', ')}` : `did you mean "${near}"?`
-    report.inText(place.path, call.index, call.helper.length, 'template-syntax', `"${call.helper}" is not a helper`, hint)
+    const hint = near === undefined ? `Helpers are ${helperNames.join(', ')}` : `Did you mean \`${near}\`?`
+    report.inText(place.path, call.index, call.helper.length, 'template-syntax', `\`${call.helper}\` is not a helper`, hint)
     return undefined
   }
   if (call.args.length !== helper.arity) {
     const message = `${call.helper} takes ${helper.arity === 1 ? 'one value' : `${helper.arity} values`}, not ${call.args.length}`
-    report.inText(place.path, call.index, call.text.length, 'template-syntax', message, `write {{${helper.usage}}}`)
+    report.inText(place.path, call.index, call.text.length, 'template-syntax', message, `Write {{${helper.usage}}}`)
     return undefined
   }
   const args: HelperArgument[] = []
@@ -97,7 +97,7 @@ function compileCall(place: TemplatePlace, call: WrittenExpression & { readonly 
   if (args.length !== call.args.length) return undefined
   const compiled = helper.compile(args, place.template)
   if (typeof compiled !== 'string') return compiled
-  report.inText(place.path, call.index, call.text.length, 'template-syntax', compiled, `write {{${helper.usage}}}`)
+  report.inText(place.path, call.index, call.text.length, 'template-syntax', compiled, `Write {{${helper.usage}}}`)
   return undefined
 }
 

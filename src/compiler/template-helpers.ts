@@ -107,7 +107,7 @@ function compileDate([value, format]: readonly HelperArgument[], template: strin
     return 'the format of date must be a text in quotes'
   const print = compileDateFormat(format.literal)
   if (print === undefined)
-    return `"${format.literal}" is not a date format: its fields are ${dateFields}, other letters go in single quotes`
+    return `\`${format.literal}\` is not a date format: its fields are ${dateFields}, other letters go in single quotes`
   const { read, text } = value
   return {
     canFail: true,

@@ -37,7 +37,7 @@ export class TemplateSyntaxError extends Error {
 }
 
 const maxDepth = 8
-const plainHint = 'use {{path}} or a helper: {{lower data.name}}, {{default data.nick "anonymous"}}'
+const plainHint = 'Use {{path}} or a helper: {{lower data.name}}, {{default data.nick "anonymous"}}'
 
 /** True for text that has something to insert; everything else stands for itself. */
 export function hasTemplate(text: string): boolean {
@@ -47,7 +47,7 @@ export function hasTemplate(text: string): boolean {
 /** Parses with Handlebars' own grammar and keeps only what routes may use. Throws TemplateSyntaxError. */
 export function parseTemplate(text: string): ParsedTemplate {
   if (!hasTemplate(text)) return { text, parts: text === '' ? [] : [{ kind: 'text', text, index: 0 }] }
-  if (isTooComplex(text)) throw new TemplateSyntaxError('The template is too complex', 'prepare the value in a handler', 0, text.length)
+  if (isTooComplex(text)) throw new TemplateSyntaxError('The template is too complex', 'Prepare the value in a handler', 0, text.length)
   const source = new TemplateSource(text)
   const parts: TemplatePart[] = []
   for (const statement of parseStatements(source)) {
@@ -79,7 +79,7 @@ function parseStatements(source: TemplateSource): readonly hbs.AST.Statement[] {
     const length = end === -1 ? text.length - index : end + 2 - index
     const message =
       end === -1 ? 'The template opens with {{ and is never closed' : `The template ${clip(text.slice(index, end + 2))} cannot be parsed`
-    throw new TemplateSyntaxError(message, end === -1 ? 'close it with }}' : plainHint, index, length)
+    throw new TemplateSyntaxError(message, end === -1 ? 'Close it with }}' : plainHint, index, length)
   }
 }
 
@@ -98,7 +98,7 @@ function firstUnparsable(text: string): number {
 
 function refusals(type: string): [string, string] {
   if (type === 'BlockStatement')
-    return ['Block helpers such as {{#if}} are not part of the route language', 'use `when:` to choose, or {{default path "text"}}']
+    return ['Block helpers such as {{#if}} are not part of the route language', 'Use `when:` to choose, or {{default path "text"}}']
   if (type.startsWith('Partial')) return ['Partials ({{> name}}) are not part of the route language', plainHint]
   if (type.startsWith('Decorator')) return ['Decorators ({{* name}}) are not part of the route language', plainHint]
   return ['This is not part of the route language', plainHint]
@@ -106,10 +106,10 @@ function refusals(type: string): [string, string] {
 
 function readMustache(source: TemplateSource, statement: hbs.AST.MustacheStatement): WrittenExpression {
   if (statement.strip.open || statement.strip.close)
-    throw source.refuse(statement, 'Whitespace control (~) is not part of the route language', 'remove the ~')
+    throw source.refuse(statement, 'Whitespace control (~) is not part of the route language', 'Remove the ~')
   if (statement.params.length === 0 && statement.hash === undefined) {
     if (!isPath(statement.path))
-      throw source.refuse(statement.path, 'A template inserts a path or what a helper makes', 'write fixed text without {{ }}')
+      throw source.refuse(statement.path, 'A template inserts a path or what a helper makes', 'Write fixed text without {{ }}')
     return readPath(source, statement.path)
   }
   const inside = source.slice(statement).replace(/^\{+&?\s*|\s*\}+$/g, '')
@@ -118,7 +118,7 @@ function readMustache(source: TemplateSource, statement: hbs.AST.MustacheStateme
     throw source.refuse(
       statement,
       `${clip(inside)} is not a path`,
-      'join names with single dots: data.total, data.items.0.sku, data.[odd key]',
+      'Join names with single dots: data.total, data.items.0.sku, data.[odd key]',
     )
   return readCall(source, statement.path, statement.params, statement.hash, inside, 1)
 }
@@ -131,7 +131,7 @@ function readCall(
   text: string,
   depth: number,
 ): WrittenExpression {
-  if (depth > maxDepth) throw source.refuse(callee, `Helpers are nested more than ${maxDepth} deep`, 'prepare the value in a handler')
+  if (depth > maxDepth) throw source.refuse(callee, `Helpers are nested more than ${maxDepth} deep`, 'Prepare the value in a handler')
   if (hash !== undefined) throw source.refuse(hash, 'Named arguments (name=value) are not part of the route language', plainHint)
   const [helper] = isPath(callee) && callee.parts.length === 1 && callee.depth === 0 && !callee.data ? callee.parts : []
   if (helper === undefined) throw source.refuse(callee, `${clip(source.slice(callee))} is not a helper`, plainHint)
@@ -146,7 +146,7 @@ function readArgument(source: TemplateSource, node: hbs.AST.Expression, depth: n
   const place = { text: source.slice(node), index: source.start(node) }
   if (node.type === 'NullLiteral') return { kind: 'literal', value: null, ...place }
   if (isScalarLiteral(node)) return { kind: 'literal', value: node.value, ...place }
-  throw source.refuse(node, `${clip(place.text)} cannot be a helper's argument`, 'give a path, a text in quotes, a number, true or false')
+  throw source.refuse(node, `${clip(place.text)} cannot be a helper's argument`, 'Give a path, a text in quotes, a number, true or false')
 }
 
 function readPath(source: TemplateSource, path: hbs.AST.PathExpression): WrittenExpression {
@@ -155,7 +155,7 @@ function readPath(source: TemplateSource, path: hbs.AST.PathExpression): Written
     throw source.refuse(
       path,
       `${clip(text)} cannot be used here: there is no surrounding context`,
-      'start the path with a root such as data, key, headers',
+      'Start the path with a root such as data, key, headers',
     )
   return { kind: 'path', parts: path.parts, text, index: source.start(path) }
 }

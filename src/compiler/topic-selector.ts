@@ -3,7 +3,7 @@ import { compilePattern } from './pattern.ts'
 import type { TopicPattern, TopicSelector } from './plan.ts'
 import { isMap, type SourceSection } from './source-section.ts'
 
-/** Kafka's limit for a name, minus `.dlq`: what fails must have somewhere to go. */
+/** Of the default dead-letter topic, `<topic>.dlq`. */
 const dlqSuffix = '.dlq'
 
 /**
@@ -31,7 +31,7 @@ export function compileTopics(section: SourceSection, deadLetterTopics: Readonly
           path,
           'topic-name',
           fault,
-          value.includes('*') ? 'for several topics write { pattern: "^orders\\\\." }' : 'a topic name takes letters, digits and . _ -',
+          value.includes('*') ? 'For several topics write { pattern: "^orders\\\\." }' : 'A topic name takes letters, digits and . _ -',
         )
       else names.add(value)
     }

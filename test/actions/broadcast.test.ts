@@ -107,10 +107,10 @@ describe('broadcast', () => {
 
   test('must name its app where there are several', () => {
     expect(actionProblems([{ broadcast: 'x' }], { apps: ['one', 'two'] })).toMatchObject([
-      { code: 'app-unknown', hint: 'add app: to the long form; apps are one, two' },
+      { code: 'app-unknown', hint: 'Add `app` to the long form; the apps are one, two' },
     ])
     expect(actionProblems([{ broadcast: { channel: 'x', app: 'tow' } }], { apps: ['one', 'two'] })).toMatchObject([
-      { code: 'app-unknown', hint: 'did you mean "two"?' },
+      { code: 'app-unknown', hint: 'Did you mean `two`?' },
     ])
   })
 

@@ -128,7 +128,7 @@ describe('emit', () => {
   test('a topic made by a template has a legal name', () => {
     const { run } = running([{ emit: '{{data.topic}}' }])
     expect(() => run({ data: { topic: 'a/b' } })).toThrow("data.topic has '/' which a topic name does not allow")
-    expect(() => run({ data: { topic: '..' } })).toThrow('".." is not a topic name')
+    expect(() => run({ data: { topic: '..' } })).toThrow('`..` is not a topic name')
   })
 
   test('goes to the broker the message came from, whatever that is in this run', async () => {
@@ -140,7 +140,7 @@ describe('emit', () => {
   test('names a broker that exists and a topic that is legal', () => {
     expect(actionProblems([{ emit: { topic: 'a b', broker: 'kafak' } }])).toMatchObject([
       { code: 'template-name' },
-      { code: 'broker-unknown', hint: 'did you mean "kafka"?' },
+      { code: 'broker-unknown', hint: 'Did you mean `kafka`?' },
     ])
   })
 })

@@ -137,8 +137,8 @@ describe('invoke', () => {
 
   test.each([
     ['../handlers/none.ts', 'handler-missing', 'The handler handlers/none.ts does not exist'],
-    ['../../handlers/receipt.ts', 'handler-missing', '"../../handlers/receipt.ts" lies outside the project'],
-    ['/handlers/receipt.ts', 'handler-missing', '"/handlers/receipt.ts" lies outside the project'],
+    ['../../handlers/receipt.ts', 'handler-missing', '`../../handlers/receipt.ts` lies outside the project'],
+    ['/handlers/receipt.ts', 'handler-missing', '`/handlers/receipt.ts` lies outside the project'],
     ['../handlers/receipt.py', 'handler-invalid', 'handlers/receipt.py is not a handler module'],
     ['../handlers/receipt.ts#', 'handler-invalid', 'The name of the export is missing after #'],
   ])('%s is reported when it is loaded', (written, code, message) => {

@@ -2,9 +2,8 @@ import type { ActionPorts } from '../../src/actions/ports.ts'
 import { actionTypes } from '../../src/actions/registry.ts'
 import { compilePlan } from '../../src/compiler/compile-plan.ts'
 import type { RoutingPlan, SubscriptionPlan } from '../../src/compiler/plan.ts'
-import { openDocument } from '../../src/config/open-document.ts'
+import { readDocument } from '../../src/config/read-document.ts'
 import type { RouterConfig } from '../../src/config/router-config.ts'
-import { checkSchema } from '../../src/config/schema-problems.ts'
 import type { Problem } from '../../src/diagnostics/problem.ts'
 
 const silentPorts: ActionPorts = {
@@ -35,9 +34,10 @@ export interface Compiled {
 export function compileFiles(files: Readonly<Record<string, string>>, options: CompileOptions = {}): Compiled {
   const schemaProblems: Problem[] = []
   const routeFiles = Object.entries(files).map(([file, text]) => {
-    const open = openDocument({ file, text, env: {}, severityOfUnset: () => 'warning' })
-    schemaProblems.push(...open.problems, ...checkSchema(open, 'routes'))
-    return open.document
+    const { document, problems } = readDocument({ file, text, schema: 'routes', env: {}, mode: 'validate' })
+    schemaProblems.push(...problems)
+    if (document === undefined) throw new Error(`${file} cannot be read: ${problems.map(describe).join()}`)
+    return document
   })
   const input = {
     router: { ...routerConfig(options.apps ?? ['app']), ...options.router },

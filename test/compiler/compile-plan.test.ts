@@ -87,7 +87,7 @@ unmatched: dead-letter
 
   test('has a broker that exists', () => {
     const { problems } = compileFiles({ 'routes/a.yaml': `topics: orders\nbroker: kafak\nroutes:\n  all: { ${broadcast} }\n` })
-    expect(problems).toMatchObject([{ code: 'broker-unknown', hint: 'did you mean "kafka"?', range: { start: { line: 2, column: 9 } } }])
+    expect(problems).toMatchObject([{ code: 'broker-unknown', hint: 'Did you mean `kafka`?', range: { start: { line: 2, column: 9 } } }])
   })
 
   test('shares its group with no other: the second file is told where the first is', () => {
@@ -139,7 +139,7 @@ group('topics', () => {
 
   test.each([
     ['"a b"', 'A topic name does not allow a space'],
-    ['".."', '".." is not a topic name'],
+    ['".."', '`..` is not a topic name'],
     ['"orders/*"', "A topic name does not allow '/'"],
     [`"${'a'.repeat(250)}"`, 'A topic name has at most 249 characters, this one has 250'],
   ])('%s is not a topic', (topic, message) => {
@@ -195,7 +195,7 @@ routes:
   test('deadLetter: none must say what happens instead, once where it is written', () => {
     const text = `topics: orders\nroutes:\n  one:\n    deadLetter: none\n    actions: [{ broadcast: x }, { broadcast: y }]\n`
     expect(problemsOf(text)).toEqual([
-      '4:17 dead-letter-policy deadLetter: none needs onFailure: what should happen to a message that fails?',
+      '4:17 dead-letter-policy `deadLetter: none` needs `onFailure`: what should happen to a message that fails?',
     ])
   })
 
@@ -232,7 +232,7 @@ group('unmatched', () => {
 
   test('is no name for a route', () => {
     expect(problemsOf(`topics: orders\nroutes:\n  unmatched: { ${broadcast} }\n`)[0]).toMatch(
-      /^3:3 schema-value A route cannot be named "unmatched"/,
+      /^3:3 schema-value A route cannot be named `unmatched`/,
     )
   })
 })
@@ -255,15 +255,15 @@ group('results', () => {
     )
     const { problems } = compileFiles({ 'routes/orders.yaml': text }, options)
     expect(problems.map(describe)).toEqual([
-      '5:25 results-unknown No earlier action of this route keeps its result as "receipt"',
-      '7:25 results-unknown No earlier action of this route keeps its result as "reciept"',
+      '5:25 results-unknown No earlier action of this route keeps its result as `receipt`',
+      '7:25 results-unknown No earlier action of this route keeps its result as `reciept`',
     ])
-    expect(problems[1]?.hint).toBe('did you mean "results.receipt"?')
+    expect(problems[1]?.hint).toBe('Did you mean `results.receipt`?')
   })
 
   test('do not overwrite each other', () => {
     const text = route('      - { invoke: ../handlers/receipt.ts, as: receipt }\n      - { invoke: ../handlers/receipt.ts, as: receipt }\n')
-    expect(problemsOf(text, options)).toEqual(['6:47 schema-value An earlier action of this route already keeps its result as "receipt"'])
+    expect(problemsOf(text, options)).toEqual(['6:47 schema-value An earlier action of this route already keeps its result as `receipt`'])
   })
 })
 
@@ -286,7 +286,7 @@ group('forEach', () => {
 
   test('item stands only beside it', () => {
     expect(problemsOf('topics: orders\nroutes:\n  one:\n    actions: [{ broadcast: "user.{{item}}" }]\n')).toEqual([
-      '4:36 template-root "item" can be read only in an action with forEach',
+      '4:36 template-root `item` can be read only in an action with `forEach`',
     ])
   })
 })
@@ -314,5 +314,5 @@ test('where the schema check has spoken the compiler is silent, and goes on with
       'topics: 7\nordering: sideways\nbatch: { size: none }\nroutes:\n  one: { event: 5, when: 3, timeout: soon, actions: [{ broadcast: 9 }, { broadcast: "{{oops}}" }, 12, { invoke: {} }] }\n  two: nothing\n  three: { actions: none }\n',
   })
   expect(schemaProblems.length).toBeGreaterThan(5)
-  expect(problems.map(describe)).toEqual(['5:88 template-root "oops" is not a root'])
+  expect(problems.map(describe)).toEqual(['5:88 template-root `oops` is not a root'])
 })

@@ -92,27 +92,27 @@ describe('a condition', () => {
   })
 
   test.each([
-    [{ 'dta.a': 1 }, 'template-root', '"dta" is not a root', 'did you mean "data"?'],
+    [{ 'dta.a': 1 }, 'template-root', '`dta` is not a root', 'Did you mean `data`?'],
     [
       { 'data.a': { gte: 'soon' } },
       'when-condition',
-      '"gte" takes a number, an ISO timestamp such as "2030-01-31T12:00:00Z", or { path: data.other }',
+      '`gte` takes a number, an ISO timestamp such as "2030-01-31T12:00:00Z", or { path: data.other }',
       undefined,
     ],
     [
       { 'data.a': { gt: '{{data.b}}' } },
       'when-condition',
       'A condition does not render templates',
-      'compare two fields with { gt: { path: data.min } }',
+      'Compare two fields with { gt: { path: data.min } }',
     ],
-    [{ 'data.a': { gt: { path: 'dat.b' } } }, 'template-root', '"dat" is not a root', 'did you mean "data"?'],
+    [{ 'data.a': { gt: { path: 'dat.b' } } }, 'template-root', '`dat` is not a root', 'Did you mean `data`?'],
     [
       { 'data..a': 1 },
       'template-syntax',
-      '"data..a" is not a path',
-      'write names joined with dots: data.total, data.items.0.sku, data.[odd key]',
+      '`data..a` is not a path',
+      'Write names joined with dots: data.total, data.items.0.sku, data.[odd key]',
     ],
-    [{ 'results.x': 1 }, 'results-unknown', 'No earlier action of this route keeps its result as "x"', undefined],
+    [{ 'results.x': 1 }, 'results-unknown', 'No earlier action of this route keeps its result as `x`', undefined],
   ])('%j is reported', (when, code, message, hint) => {
     expect(problems(when)).toMatchObject([{ code, message, ...(hint === undefined ? {} : { hint }) }])
   })
@@ -190,12 +190,20 @@ describe('a condition', () => {
 type Fields = Readonly<Record<string, unknown>>
 
 function plainHolds(when: unknown, data: Fields): boolean {
-  return Object.entries(when as Fields).every(([key, value]) => {
-    if (key === 'all') return (value as unknown[]).every(one => plainHolds(one, data))
-    if (key === 'any') return (value as unknown[]).some(one => plainHolds(one, data))
+  return fieldsOf(when).every(([key, value]) => {
+    if (key === 'all') return listOf(value).every(one => plainHolds(one, data))
+    if (key === 'any') return listOf(value).some(one => plainHolds(one, data))
     if (key === 'not') return !plainHolds(value, data)
     return plainTest(value, data[key.slice('data.'.length)], data)
   })
+}
+
+function fieldsOf(value: unknown): readonly (readonly [string, unknown])[] {
+  return typeof value === 'object' && value !== null ? Object.entries(value) : []
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
 }
 
 function plainTest(expected: unknown, value: unknown, data: Fields): boolean {

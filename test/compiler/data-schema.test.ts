@@ -28,7 +28,7 @@ describe('a JSON Schema', () => {
     [{}, "data must have required property 'id'"],
     [undefined, 'data must be object'],
     [{ id: 'a', items: [{}, { 'odd/key~': 'c' }] }, 'data.items.1.odd/key~ must be equal to one of the allowed values: a, b'],
-    [{ id: 'a', items: [{ more: 1 }] }, 'data.items.0 must NOT have additional properties: "more"'],
+    [{ id: 'a', items: [{ more: 1 }] }, 'data.items.0 must NOT have additional properties: `more`'],
     [{ id: 'a', items: [{ at: 'yesterday' }] }, 'data.items.0.at must match format "date-time"'],
     [Buffer.from('x'), 'data is binary'],
   ])('says in one sentence what is wrong with %j', (data, expected) => {
@@ -90,8 +90,8 @@ describe('a JSON Schema', () => {
     ],
     ['../schemas/a.json', { $async: true }, 'The JSON Schema schemas/a.json is asynchronous ($async), which routes cannot wait for'],
     ['../schemas/a.json', [1], 'The JSON Schema schemas/a.json must be an object'],
-    ['../../a.json', {}, '"../../a.json" lies outside the project'],
-    ['/etc/a.json', {}, '"/etc/a.json" lies outside the project'],
+    ['../../a.json', {}, '`../../a.json` lies outside the project'],
+    ['/etc/a.json', {}, '`/etc/a.json` lies outside the project'],
   ])('%s that cannot work is reported at the route: %j', (written, schema, message) => {
     const { problems } = compileFiles(
       { 'routes/a.yaml': `topics: a\nroutes:\n  one:\n    schema: ${written}\n    actions: [{ broadcast: x }]\n` },

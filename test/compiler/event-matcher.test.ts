@@ -52,11 +52,11 @@ describe('an event pattern', () => {
   })
 
   test.each([
-    ['ord*', '"ord*" mixes a wildcard with text'],
-    ['order.***', '"***" mixes a wildcard with text'],
-    ['order..created', '"order..created" has an empty segment'],
-    ['.order', '".order" has an empty segment'],
-    ['', '"" has an empty segment'],
+    ['ord*', '`ord*` mixes a wildcard with text'],
+    ['order.***', '`***` mixes a wildcard with text'],
+    ['order..created', '`order..created` has an empty segment'],
+    ['.order', '`.order` has an empty segment'],
+    ['', '`` has an empty segment'],
     ['**.created', '** can only be the last segment'],
     ['**.**', '** can only be the last segment'],
   ])('%s is malformed', (pattern, message) => {

@@ -112,7 +112,7 @@ describe('a name', () => {
   test.each<[NamePlace, string, string | RegExp]>([
     ['topic', 'a.b-c_D9', 'a.b-c_D9'],
     ['topic', 'a/b', /has '\/' which a topic name does not allow/],
-    ['topic', '..', /"\.\." is not a topic name/],
+    ['topic', '..', /`\.\.` is not a topic name/],
     ['topic', 'x'.repeat(250), /at most 249/],
     ['event', 'App\\Events\\Größe 7', 'App\\Events\\Größe 7'],
     ['event', 'a\u0007', /has U\+0007 which an event name does not allow/],
@@ -134,7 +134,7 @@ describe('a name', () => {
     ['channel', '', 'A channel name may not be empty'],
     ['channel', 'x'.repeat(201), 'A channel name has at most 200 characters, this one has 201'],
     ['topic', 'a,{{data.id}}', "A topic name does not allow ','"],
-    ['topic', '..', '".." is not a topic name'],
+    ['topic', '..', '`..` is not a topic name'],
     ['event', '', 'An event name may not be empty'],
   ])('fixed text of a %s is checked when it is loaded: %j', (place, text, message) => {
     expect(() => name(text, place)).toThrow(message)

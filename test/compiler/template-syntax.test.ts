@@ -31,7 +31,7 @@ describe('a template', () => {
     ['{{this.data}}', 'this.data cannot be used here: there is no surrounding context', 2, 9],
     ['{{"text"}}', 'A template inserts a path or what a helper makes', 2, 6],
     ['{{lower data.x y=1}}', 'Named arguments (name=value) are not part of the route language', 15, 3],
-    ['{{lowr data.x}}', '"lowr" is not a helper', 2, 4],
+    ['{{lowr data.x}}', '`lowr` is not a helper', 2, 4],
     ['{{data.x data.y}}', 'data.x is not a helper', 2, 6],
     ['{{lower}}', 'lower takes one value, not 0', 2, 5],
     ['{{default data.x}}', 'default takes 2 values, not 1', 2, 14],
@@ -39,11 +39,11 @@ describe('a template', () => {
     ['{{date data.x data.y}}', 'the format of date must be a text in quotes', 2, 18],
     [
       '{{date data.x "qq"}}',
-      '"qq" is not a date format: its fields are yyyy yy MM dd HH mm ss SSS, other letters go in single quotes',
+      '`qq` is not a date format: its fields are yyyy yy MM dd HH mm ss SSS, other letters go in single quotes',
       2,
       16,
     ],
-    ['{{lower (nope data.x)}}', '"nope" is not a helper', 9, 4],
+    ['{{lower (nope data.x)}}', '`nope` is not a helper', 9, 4],
     ['{{lower undefined}}', "undefined cannot be a helper's argument", 8, 9],
     ['user.{{data.id', 'The template opens with {{ and is never closed', 5, 9],
     ['{{data.id}}.{{data..id}}', 'data..id is not a path', 12, 12],
@@ -55,19 +55,19 @@ describe('a template', () => {
   })
 
   test.each([
-    ['user.{{dta.id}}', 'dta', 7, 'did you mean "data"?'],
+    ['user.{{dta.id}}', 'dta', 7, 'Did you mean `data`?'],
     [
       'user.{{user_id}}',
       'user_id',
       7,
-      "a field of the event's data is read as data.user_id; roots are id, source, event, data, key, headers, topic, partition, offset, timestamp, results",
+      "A field of the event's data is read as data.user_id; roots are id, source, event, data, key, headers, topic, partition, offset, timestamp, results",
     ],
     ['user.{{default data.id (lower usr.x)}}', 'usr', 30, expect.any(String)],
     ['{{constructor.name}}', 'constructor', 2, expect.any(String)],
     ['{{__proto__.x}}', '__proto__', 2, expect.any(String)],
   ])('%s has no such root', (template, root, index, hint) => {
     expect(problem(template)).toEqual([
-      { code: 'template-root', message: `"${root}" is not a root`, hint, column: first + index, length: root.length },
+      { code: 'template-root', message: `\`${root}\` is not a root`, hint, column: first + index, length: root.length },
     ])
   })
 
@@ -84,7 +84,7 @@ describe('a template', () => {
   })
 
   test('a misspelt helper gets a hint', () => {
-    expect(problem('{{lowr data.x}}')).toMatchObject([{ hint: 'did you mean "lower"?' }])
+    expect(problem('{{lowr data.x}}')).toMatchObject([{ hint: 'Did you mean `lower`?' }])
   })
 
   test('every mistake of one template is reported', () => {
