@@ -119,11 +119,12 @@ describe('a new plan', () => {
           else if (step === 'end') open.shift()?.resolve(null)
           else await harness.clock.settle()
         }
+        // Settled first: what ended last may only now let a waiting message start.
+        await harness.clock.settle()
         for (let end = open.shift(); end !== undefined; end = open.shift()) {
           end.resolve(null)
           await harness.clock.settle()
         }
-        await harness.clock.settle()
         for (let offset = 0; offset < sent; offset++) {
           expect(seen.get(offset)?.size).toBe(1)
           expect(touched.get(offset)).toBe(3)
