@@ -1,7 +1,10 @@
 import { decompress as decompressZstd } from 'fzstd'
-import { CompressionCodecs, CompressionTypes } from 'kafkajs'
+import kafkajs from 'kafkajs'
 import snappy from 'kafkajs-snappy'
 import { compressFrame, decompressFrame } from 'lz4-napi'
+
+// kafkajs is CommonJS, and Node cannot see this one of its exports by name.
+const { CompressionCodecs, CompressionTypes } = kafkajs
 
 /** kafkajs decodes only gzip by itself, and crashes its consumer on everything else. Records are written uncompressed: zstd is decoded only. */
 export function registerCodecs(): void {
