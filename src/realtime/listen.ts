@@ -19,13 +19,14 @@ export class ListenError extends Error {
   }
 }
 
-/** Port 0 takes any free one. Rejects with a ListenError; `key` is where the address stands in router.yaml. */
-export function listen(server: Server, { host, port }: ListenAddress, key: string): Promise<ListenAddress> {
+/** Port 0 takes any free one. Rejects with a ListenError; `key` is where the address stands in router.yaml, `broken` hears of errors later on. */
+export function listen(server: Server, { host, port }: ListenAddress, key: string, broken: (error: Error) => void): Promise<ListenAddress> {
   return new Promise((resolve, reject) => {
     const failed = (error: Error): void => reject(listenError(error, `${host}:${port}`, key))
     server.once('error', failed)
     server.listen(port, host, () => {
       server.off('error', failed)
+      server.on('error', broken)
       const address = server.address()
       resolve({ host, port: typeof address === 'object' && address !== null ? address.port : port })
     })

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { WebSocket } from 'ws'
 import type { Counters } from './counters.ts'
 import type { ByteString } from './frame.ts'
 import type { LiveSettings } from './settings.ts'
@@ -34,11 +35,13 @@ export class Outbox {
   #pending: ByteString = ''
   #scheduled = false
   #ended = false
+  readonly #webSocket: WebSocket
   readonly #socket: Duplex
   readonly #shared: OutboxShared
   readonly #onOverflow: () => void
 
-  constructor(socket: Duplex, shared: OutboxShared, onOverflow: () => void) {
+  constructor(webSocket: WebSocket, socket: Duplex, shared: OutboxShared, onOverflow: () => void) {
+    this.#webSocket = webSocket
     this.#socket = socket
     this.#shared = shared
     this.#onOverflow = onOverflow
@@ -64,6 +67,11 @@ export class Outbox {
     this.#scheduled = false
     const pending = this.#pending
     if (pending.length === 0 || this.#ended) return
+    if (this.#webSocket.readyState !== WebSocket.OPEN) {
+      // The client has said goodbye: nothing may follow its close frame.
+      this.#pending = ''
+      return
+    }
     const limit = this.#shared.settings.limits.queue
     const stuck = this.#socket.writableLength
     if (stuck > 0 && stuck + pending.length > limit) {

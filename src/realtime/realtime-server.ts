@@ -83,17 +83,18 @@ class PusherServer implements RealtimeServer {
       originAllowed: originRule(config.origins, mode),
       log,
     })
-    this.#public = httpServer((request, response) => this.#servePublic(request, response))
+    this.#public = this.#httpServer((request, response) => this.#servePublic(request, response))
     this.#public.on('upgrade', (request, socket, head) => this.#sockets.upgrade(request, socket, head))
-    this.#admin = httpServer((request, response) => this.#serveAdmin(request, response))
+    this.#admin = this.#httpServer((request, response) => this.#serveAdmin(request, response))
   }
 
   async listen(): Promise<ListenAddress & { readonly admin?: ListenAddress }> {
     const { host, port, admin } = this.#options.config
-    const address = await listen(this.#public, { host, port }, 'server.port')
+    const broken = (error: Error): void => this.#options.log.error({ err: error }, 'the listening socket failed')
+    const address = await listen(this.#public, { host, port }, 'server.port', broken)
     if (admin === undefined) return address
     try {
-      return { ...address, admin: await listen(this.#admin, admin, 'server.admin') }
+      return { ...address, admin: await listen(this.#admin, admin, 'server.admin', broken) }
     } catch (error) {
       this.#public.close()
       throw error
@@ -139,23 +140,21 @@ class PusherServer implements RealtimeServer {
     await Promise.all(stopped)
   }
 
-  #servePublic(request: IncomingMessage, response: ServerResponse): void {
-    const { endpoints, config, mode, log } = this.#options
+  async #servePublic(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { endpoints, config, mode } = this.#options
     const target = requestTarget(request)
-    const appId = /^\/apps\/([^/]+)\/events$/.exec(target?.pathname ?? '')?.[1]
+    if (target === undefined) return respondError(response, 400, 'The request target is not a path')
     const metricsAllowed = config.admin === undefined && isLocalRequest(request)
-    if (target === undefined) respondError(response, 400, 'The request target is not a path')
-    else if (serveHealth(request, response, target.pathname, endpoints, metricsAllowed, log)) return
-    else if (appId !== undefined && request.method === 'POST')
-      this.#run(response, serveEvents(request, response, target, appId, this.#apiContext()))
-    else if (mode === 'dev' && authPaths.has(target.pathname)) this.#run(response, serveDevAuth(request, response, this.#devAuthContext()))
-    else if (endpoints.extra?.(request, response, target) !== true) respondError(response, 404, 'There is nothing here')
+    if (await serveHealth(request, response, target.pathname, endpoints, metricsAllowed)) return
+    const appId = /^\/apps\/([^/]+)\/events$/.exec(target.pathname)?.[1]
+    if (appId !== undefined && request.method === 'POST') return serveEvents(request, response, target, appId, this.#apiContext())
+    if (mode === 'dev' && authPaths.has(target.pathname)) return serveDevAuth(request, response, this.#devAuthContext())
+    if (endpoints.extra?.(request, response, target) !== true) respondError(response, 404, 'There is nothing here')
   }
 
-  #serveAdmin(request: IncomingMessage, response: ServerResponse): void {
-    const { endpoints, log } = this.#options
+  async #serveAdmin(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const target = requestTarget(request)
-    if (target !== undefined && serveHealth(request, response, target.pathname, endpoints, true, log)) return
+    if (target !== undefined && (await serveHealth(request, response, target.pathname, this.#options.endpoints, true))) return
     respondError(response, 404, 'There is nothing here')
   }
 
@@ -167,10 +166,12 @@ class PusherServer implements RealtimeServer {
     return { connections: this.#connections, settings: this.#settings, originAllowed: this.#sockets.originAllowed }
   }
 
-  #run(response: ServerResponse, serving: Promise<void>): void {
-    serving.catch((error: unknown) => {
-      this.#options.log.error({ err: error }, 'a request failed')
-      respondError(response, 500, 'The request failed')
+  #httpServer(serve: (request: IncomingMessage, response: ServerResponse) => Promise<void>): Server {
+    return httpServer((request, response) => {
+      serve(request, response).catch((error: unknown) => {
+        this.#options.log.error({ err: error, path: request.url?.split('?', 1)[0] }, 'a request failed')
+        respondError(response, 500, 'The request failed')
+      })
     })
   }
 }

@@ -141,7 +141,7 @@ export class SocketServer {
       socketId: this.#freeSocketId(),
       app,
       webSocket,
-      outbox: new Outbox(socket, this.#outboxShared, () =>
+      outbox: new Outbox(webSocket, socket, this.#outboxShared, () =>
         this.#end(connection, 'slow-consumer', closeCodes.overCapacity, 'Reads too slowly'),
       ),
       bucket: new TokenBucket(frameBurst(settings), now),

@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { RealtimeLog } from '../settings.ts'
-import { respond, respondError, respondJson } from './respond.ts'
+import { respond, respondJson } from './respond.ts'
 
 /** What the rest of the router knows about itself, asked at every request. */
 export interface HealthEndpoints {
@@ -9,14 +8,13 @@ export interface HealthEndpoints {
 }
 
 /** Answers `/healthz`, `/readyz` and, where `metricsAllowed`, `/metrics`. False where the path is none of them. */
-export function serveHealth(
+export async function serveHealth(
   request: IncomingMessage,
   response: ServerResponse,
   path: string,
   endpoints: HealthEndpoints,
   metricsAllowed: boolean,
-  log: RealtimeLog,
-): boolean {
+): Promise<boolean> {
   if (request.method !== 'GET' && request.method !== 'HEAD') return false
   if (path === '/healthz') {
     respondJson(response, 200, { status: 'ok' })
@@ -28,12 +26,7 @@ export function serveHealth(
     return true
   }
   if (path !== '/metrics' || !metricsAllowed) return false
-  endpoints.metrics().then(
-    ({ contentType, body }) => respond(response, 200, contentType, body),
-    (error: unknown) => {
-      log.error({ err: error }, 'metrics could not be collected')
-      respondError(response, 500, 'Metrics could not be collected')
-    },
-  )
+  const { contentType, body } = await endpoints.metrics()
+  respond(response, 200, contentType, body)
   return true
 }
