@@ -67,6 +67,7 @@ describe('a condition', () => {
     ['two fields', { 'data.a': { gt: { path: 'data.b' } } }, { a: 2, b: 1 }, true],
     ['two fields, one missing', { 'data.a': { gt: { path: 'data.b' } } }, { a: 2 }, false],
     ['two fields of different kinds', { 'data.a': { gt: { path: 'data.b' } } }, { a: 2, b: '2020-01-01' }, false],
+    ['two fields of different kinds, whichever is larger', { 'data.a': { lt: { path: 'data.b' } } }, { a: 2, b: '2020-01-01' }, false],
     ['two timestamps', { 'data.a': { gte: { path: 'data.b' } } }, { a: '2030-01-02', b: '2030-01-01' }, true],
     ['every line holds', { 'data.a': 1, 'data.b': 2 }, { a: 1, b: 3 }, false],
     ['all', { all: [{ 'data.a': 1 }, { 'data.b': 2 }] }, { a: 1, b: 2 }, true],
