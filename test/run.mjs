@@ -44,6 +44,7 @@ async function main(args) {
 }
 
 async function runChecks() {
+  await step('lock file for every platform', () => node('scripts/complete-lock.mjs', '--check'))
   await step('types (tsc)', () => node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'))
   await step('style (biome)', () => node('node_modules/@biomejs/biome/bin/biome', 'ci', '--colors=off'))
   await step('unused code and packages (knip)', () => node('node_modules/knip/bin/knip.js', '--no-progress'))
