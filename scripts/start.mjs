@@ -25,12 +25,8 @@ function startRouter() {
   const args = [join(root, 'dist/cli/main.js'), 'dev', '--project', root, '--samples', join(root, 'examples/shop/sample-events.ts')]
   const router = spawn(process.execPath, [...args, ...process.argv.slice(2)], { stdio: 'inherit' })
   // Whoever sends the signal to this process alone means the router; a terminal sends it to both, and the router takes two at once for one.
-  const pass = signal => router.kill(signal)
-  process.on('SIGINT', pass)
-  process.on('SIGTERM', pass)
-  router.on('exit', (code, signal) => {
-    process.off('SIGINT', pass)
-    process.off('SIGTERM', pass)
-    process.exitCode = signal === null ? (code ?? 1) : 1
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => router.kill(signal))
+  router.on('exit', code => {
+    process.exitCode = code ?? 1
   })
 }

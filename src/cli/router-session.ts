@@ -22,26 +22,22 @@ export async function runRouter({ router: options, logLevel, prettyLog, onReload
   let secrets: readonly string[] = []
   const log = createLogger({ level: logLevel, pretty: prettyLog, redact: () => secrets })
   const stopRequested = new AbortController()
-  const stopListening = onStopSignal(signal => {
+  onStopSignal(signal => {
     log.info({ signal }, 'stopping; a second signal ends the process at once')
     stopRequested.abort()
   })
-  try {
-    const router = await startRouter({
-      ...options,
-      env: process.env,
-      log,
-      onReload: result => onReload(result, log),
-      onSecrets: values => {
-        secrets = [...new Set([...secrets, ...values])]
-      },
-    })
-    const stopped = stoppedBy(stopRequested.signal, router)
-    if (!stopRequested.signal.aborted) onStarted(router, log)
-    await Promise.race([stopped, router.done])
-  } finally {
-    stopListening()
-  }
+  const router = await startRouter({
+    ...options,
+    env: process.env,
+    log,
+    onReload: result => onReload(result, log),
+    onSecrets: values => {
+      secrets = [...new Set([...secrets, ...values])]
+    },
+  })
+  const stopped = stoppedBy(stopRequested.signal, router)
+  if (!stopRequested.signal.aborted) onStarted(router, log)
+  await Promise.race([stopped, router.done])
   setTimeout(() => {
     log.warn('something in the project is still open: ending the process')
     process.exit()
