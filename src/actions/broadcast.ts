@@ -1,5 +1,5 @@
 import type { ActionSource, ActionType, DataSource, NameSource } from '../compiler/action-type.ts'
-import { ActionSignal, type Attempt, type CompiledAction } from '../compiler/plan.ts'
+import { ActionSignal, type Attempt, type CompiledAction, type RenderedOutput } from '../compiler/plan.ts'
 import type { Scope, Template } from '../compiler/scope.ts'
 import type { Hub } from '../realtime/hub.ts'
 import { chooseApp } from './broadcast-app.ts'
@@ -26,6 +26,8 @@ export function broadcastAction(hub: Hub): ActionType {
 
 interface BroadcastParts {
   readonly app: string
+  /** router.yaml has several apps: people want to see which. */
+  readonly isAppChosen: boolean
   readonly channel: NameSource
   /** The rest of `channels`. */
   readonly others: readonly NameSource[]
@@ -42,7 +44,7 @@ function shortForm(source: ActionSource, text: string): BroadcastParts | undefin
   const app = chooseApp(source)
   return channel === undefined || app === undefined
     ? undefined
-    : { app, channel, others: [], event: undefined, data: undefined, except: undefined }
+    : { app, isAppChosen: source.apps.length > 1, channel, others: [], event: undefined, data: undefined, except: undefined }
 }
 
 function longForm(source: ActionSource): BroadcastParts | undefined {
@@ -55,7 +57,7 @@ function longForm(source: ActionSource): BroadcastParts | undefined {
   const [channel, ...others] = channels ?? []
   const isWhole = isThere(section.has('event'), event) && isThere(section.has('except'), except) && isThere(section.has('data'), data)
   if (!isWhole || channel === undefined || app === undefined) return undefined
-  return { app, channel, others, event, data, except }
+  return { app, isAppChosen: source.apps.length > 1, channel, others, event, data, except }
 }
 
 /** Undefined where one of them could not be compiled. */
@@ -86,7 +88,33 @@ function build(hub: Hub, parts: BroadcastParts): CompiledAction {
   const { channel, others } = parts
   const summary = `broadcast ${[channel, ...others].map(({ text }) => text).join(', ')}`
   const isPlain = others.length === 0 && parts.data === undefined && parts.event === undefined && parts.except === undefined
-  return { kind: 'broadcast', summary, run: isPlain ? passThrough(hub, parts.app, channel.render) : general(hub, parts) }
+  return {
+    kind: 'broadcast',
+    summary,
+    targets: [channel, ...others].map(({ text }) => ({ kind: 'channel', name: text })),
+    run: isPlain ? passThrough(hub, parts.app, channel.render) : general(hub, parts),
+    render: renderer(parts),
+  }
+}
+
+/** Runs the same code against a hub that everybody listens to and that keeps what it is told. */
+function renderer(parts: BroadcastParts): CompiledAction['render'] {
+  return (scope, attempt) => {
+    const sent: RenderedOutput[] = []
+    const keeping: Hub = {
+      hasSubscribers: () => true,
+      broadcast: (app, channel, event, data, except) =>
+        sent.push({
+          action: 'broadcast',
+          channel,
+          event,
+          data,
+          ...(except === undefined ? {} : { except }),
+          ...(parts.isAppChosen ? { app } : {}),
+        }),
+    }
+    return general(keeping, parts)(scope, attempt) ?? sent
+  }
 }
 
 type Run = (scope: Scope, attempt: Attempt) => ActionSignal | undefined

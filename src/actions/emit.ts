@@ -1,9 +1,9 @@
 import type { ActionSource, ActionType, DataSource, NameSource } from '../compiler/action-type.ts'
-import type { Attempt, CompiledAction } from '../compiler/plan.ts'
+import type { Attempt, CompiledAction, RenderedOutput } from '../compiler/plan.ts'
 import type { Scope } from '../compiler/scope.ts'
 import { didYouMean } from '../config/did-you-mean.ts'
 import type { EmitFormat } from './handler.ts'
-import { derivedId, formatRecord } from './outgoing-event.ts'
+import { derivedId, formatRecord, type OutgoingEvent } from './outgoing-event.ts'
 import type { EmitPort } from './ports.ts'
 
 /** `emit`: writes a record to a topic. Key, event name and data are the message's own unless the action says otherwise. */
@@ -12,7 +12,7 @@ export function emitAction(port: EmitPort): ActionType {
     key: 'emit',
     compile(source) {
       const parts = readParts(source)
-      return parts === undefined ? undefined : build(port, parts)
+      return parts === undefined ? undefined : build(port, parts, source.broker)
     },
   }
 }
@@ -73,27 +73,53 @@ function readBroker(source: ActionSource): string | undefined {
   return undefined
 }
 
-function build(port: EmitPort, parts: EmitParts): CompiledAction {
+function build(port: EmitPort, parts: EmitParts, broker: string): CompiledAction {
   return {
     kind: 'emit',
     summary: `emit ${parts.topic.text}`,
-    run(scope, attempt) {
-      const topic = parts.topic.render(scope)
-      const data = parts.data === undefined ? scope.data : parts.data.render(scope)
-      const record = formatRecord({
-        topic,
-        key: keyOf(parts.key, scope, attempt),
-        event: parts.event === undefined ? scope.event : parts.event.render(scope),
-        data,
-        headers: renderHeaders(parts.headers, scope),
-        id: parts.id === undefined ? derivedId(attempt, 0) : parts.id.render(scope),
-        format: parts.format,
-        isTombstone: parts.data === undefined && attempt.record.value === null,
-        source: scope.source ?? encodeURI(`/${attempt.route.id}`),
-        timestamp: scope.timestamp,
-      })
-      return port.emit(parts.broker ?? attempt.broker, record)
-    },
+    targets: [
+      {
+        kind: 'topic',
+        name: parts.topic.text,
+        isConstant: parts.topic.constant !== undefined,
+        broker: parts.broker ?? broker,
+        event: parts.event?.constant,
+        keepsEvent: parts.event === undefined,
+      },
+    ],
+    run: (scope, attempt) => port.emit(parts.broker ?? attempt.broker, formatRecord(outgoing(parts, scope, attempt))),
+    render: (scope, attempt) => [rendered(parts, outgoing(parts, scope, attempt))],
+  }
+}
+
+function outgoing(parts: EmitParts, scope: Scope, attempt: Attempt): OutgoingEvent {
+  return {
+    topic: parts.topic.render(scope),
+    key: keyOf(parts.key, scope, attempt),
+    event: parts.event === undefined ? scope.event : parts.event.render(scope),
+    data: parts.data === undefined ? scope.data : parts.data.render(scope),
+    headers: renderHeaders(parts.headers, scope),
+    id: parts.id === undefined ? derivedId(attempt, 0) : parts.id.render(scope),
+    format: parts.format,
+    isTombstone: parts.data === undefined && attempt.record.value === null,
+    source: scope.source ?? encodeURI(`/${attempt.route.id}`),
+    timestamp: scope.timestamp,
+  }
+}
+
+function rendered(parts: EmitParts, event: OutgoingEvent): RenderedOutput {
+  // What the format refuses, such as bytes inside an envelope, is refused here as well.
+  formatRecord(event)
+  const { topic, key, data, headers } = event
+  return {
+    action: 'emit',
+    topic,
+    key: key === null ? null : key.toString('utf8'),
+    ...(event.event === undefined ? {} : { event: event.event }),
+    data: data ?? null,
+    ...(Object.keys(headers).length === 0 ? {} : { headers }),
+    ...(parts.format === 'event' ? {} : { format: parts.format }),
+    ...(parts.broker === undefined ? {} : { broker: parts.broker }),
   }
 }
 

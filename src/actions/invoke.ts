@@ -79,6 +79,8 @@ function build(ports: ActionPorts, target: HandlerUse, parameters: DataSource | 
     kind: 'invoke',
     summary: `invoke ${name}`,
     handler: target,
+    targets: [],
+    render: scope => [{ action: 'invoke', handler: name, ...(parameters === undefined ? {} : { with: parameters.render(scope) }) }],
     run(scope, attempt) {
       // Looked up at each attempt: a retry takes the newest code of the handler.
       const handler = ports.handlers.get(module, exportName)

@@ -1,7 +1,8 @@
 import type { ValuePath } from '../config/source-document.ts'
 import { compileTest } from './condition-operators.ts'
 import { compilePath } from './field-path.ts'
-import type { Condition } from './scope.ts'
+import { flowYaml } from './flow-yaml.ts'
+import type { Condition, ConditionFailure, Scope } from './scope.ts'
 import { isMap } from './source-section.ts'
 import { readFieldPath, type TemplateContext } from './template-context.ts'
 
@@ -32,13 +33,18 @@ function compileLine(context: TemplateContext, path: ValuePath, key: string, val
   if (key === 'all' || key === 'any') return compileList(context, path, key, value)
   if (key === 'not') {
     const inner = compileCondition(context, path, value)
-    return inner === undefined ? undefined : scope => !inner(scope)
+    if (inner === undefined) return undefined
+    return explained(scope => !inner(scope), { line: `not: ${flowYaml(value)}`, path: undefined, seen: undefined })
   }
   const field = readFieldPath(context, { kind: 'key', path }, key)
   const test = compileTest(context, path, value)
   if (field === undefined || test === undefined) return undefined
   const read = compilePath(field)
-  return scope => test(read(scope), scope)
+  const line = `${key}: ${flowYaml(value)}`
+  const condition = (scope: Scope) => test(read(scope), scope)
+  return Object.assign(condition, {
+    failure: (scope: Scope) => (condition(scope) ? undefined : { line, path: field.text, seen: read(scope) }),
+  })
 }
 
 function compileList(context: TemplateContext, path: ValuePath, key: 'all' | 'any', value: unknown): Condition | undefined {
@@ -58,12 +64,21 @@ function compileList(context: TemplateContext, path: ValuePath, key: 'all' | 'an
     if (condition !== undefined) conditions.push(condition)
   }
   if (conditions.length !== value.length) return undefined
-  return key === 'all' ? every(conditions) : scope => conditions.some(condition => condition(scope))
+  if (key === 'all') return every(conditions)
+  const any = (scope: Scope) => conditions.some(condition => condition(scope))
+  // A choice of one is that one: its failure says more.
+  return conditions.length === 1 ? every(conditions) : explained(any, { line: `any: ${flowYaml(value)}`, path: undefined, seen: undefined })
 }
 
 function every(conditions: readonly Condition[]): Condition {
   const [first, second, ...more] = conditions
   if (first !== undefined && second === undefined) return first
-  if (first !== undefined && second !== undefined && more.length === 0) return scope => first(scope) && second(scope)
-  return scope => conditions.every(condition => condition(scope))
+  const both =
+    first !== undefined && second !== undefined && more.length === 0 ? (scope: Scope) => first(scope) && second(scope) : undefined
+  const all = both ?? ((scope: Scope) => conditions.every(condition => condition(scope)))
+  return Object.assign(all, { failure: (scope: Scope) => conditions.find(condition => !condition(scope))?.failure?.(scope) })
+}
+
+function explained(condition: (scope: Scope) => boolean, failure: ConditionFailure): Condition {
+  return Object.assign(condition, { failure: (scope: Scope) => (condition(scope) ? undefined : failure) })
 }

@@ -5,6 +5,7 @@ import type { TemplateContext } from './template-context.ts'
 import { type CompiledPart, type CompiledTemplate, compileTemplate } from './template-expression.ts'
 import { kindOf } from './template-helpers.ts'
 import { hasTemplate } from './template-syntax.ts'
+import { UnknownValue } from './unknown-value.ts'
 
 /**
  * Compiles structured data with templated leaves. A leaf that is one lone value keeps its type; without it, it is left out of a
@@ -115,6 +116,7 @@ function compileText(template: CompiledTemplate): Template<string> {
 function insert(part: CompiledPart, value: unknown, template: string): string {
   if (typeof value === 'string') return value
   if (typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))) return String(value)
+  if (value instanceof UnknownValue) return value.toString()
   const hint = value === undefined || value === null ? `: use {{default ${part.text} "..."}}` : ''
   throw new TemplateError(`${part.text} is ${kindOf(value)}${hint}`, template)
 }

@@ -6,6 +6,7 @@ import { type Template, TemplateError } from './scope.ts'
 import type { TemplateContext } from './template-context.ts'
 import { type CompiledExpression, type CompiledTemplate, compileTemplate } from './template-expression.ts'
 import { kindOf } from './template-helpers.ts'
+import { UnknownValue } from './unknown-value.ts'
 
 /** Compiles a name: fixed text is checked here, each inserted value when a message brings it. Undefined after reporting. */
 export function compileName(context: TemplateContext, path: ValuePath, text: string, place: NamePlace): NameSource | undefined {
@@ -68,7 +69,8 @@ function compileRender(template: CompiledTemplate, place: NamePlace): Template<s
     return scope => {
       const name = joined(scope)
       const fault = topicNameFault(name)
-      if (fault !== undefined) throw new TemplateError(fault, text)
+      // No value may bring a `<`: it stands for one that is not known yet.
+      if (fault !== undefined && !name.includes('<')) throw new TemplateError(fault, text)
       return name
     }
   }
@@ -126,6 +128,8 @@ function insert(slot: Slot, value: unknown): string {
     if (Number.isFinite(value) && firstIllegal(text, slot.rules.inserted) === -1) return text
   } else if (typeof value === 'boolean') {
     return value ? 'true' : 'false'
+  } else if (value instanceof UnknownValue) {
+    return value.toString()
   }
   throw new TemplateError(whyNot(slot, value), slot.template)
 }

@@ -145,11 +145,39 @@ export interface CompiledAction {
   readonly summary: string
   /** The module that must be loaded before the action can run, and where the file names it. */
   readonly handler?: HandlerUse
+  /** Where its output goes, as the file has it: for graphs, comparisons and the search for loops. Empty where nobody can tell. */
+  readonly targets: readonly ActionTarget[]
   /**
    * Runs one attempt. Synchronous where it can be: a promise costs the hot path. Returns the result for `as`, or an ActionSignal.
    * Throws or rejects on failure; an error with `permanent: true` or the name `PermanentError` is not retried.
    */
   run(scope: Scope, attempt: Attempt): unknown
+  /**
+   * What `run` would do with this message, rendered by the same code; nothing is done. One element for each thing that is sent or called.
+   * Throws as `run` does.
+   */
+  render(scope: Scope, attempt: Attempt): readonly RenderedOutput[] | ActionSignal
+}
+
+export type ActionTarget =
+  | { readonly kind: 'channel'; readonly name: string }
+  | {
+      readonly kind: 'topic'
+      readonly name: string
+      /** The name has no template: it is the same for every message. */
+      readonly isConstant: boolean
+      readonly broker: string
+      /** The event's name where the action gives it one without a template; undefined: the message's own, or not known. */
+      readonly event: string | undefined
+      /** The message's own event name passes through. */
+      readonly keepsEvent: boolean
+    }
+  | { readonly kind: 'address'; readonly name: string }
+
+/** `action` is the key in the YAML; the rest is plain data for people and programs, ready for JSON. */
+export interface RenderedOutput {
+  readonly action: string
+  readonly [detail: string]: unknown
 }
 
 /** A handler that an action calls: its module relative to the project's root, and the place to point at when it cannot be loaded. */

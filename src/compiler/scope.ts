@@ -46,7 +46,21 @@ export type ScopeRoot = (typeof scopeRoots)[number]
 export type Template<T> = (scope: Scope) => T
 
 /** A condition compiled to a function. Never throws: a missing path fails its operator. */
-export type Condition = (scope: Scope) => boolean
+export interface Condition {
+  (scope: Scope): boolean
+  /** The first line that does not hold for this message; undefined where all do. */
+  readonly failure?: (scope: Scope) => ConditionFailure | undefined
+}
+
+/** A line of a `when` that does not hold, and what it looked at. */
+export interface ConditionFailure {
+  /** As YAML: `data.total: { gte: 100 }`. */
+  readonly line: string
+  /** Undefined for `not:` and `any:`, which look at no single value. */
+  readonly path: string | undefined
+  /** Undefined where the value is missing. */
+  readonly seen: unknown
+}
 
 /** A value that cannot stand where a template puts it, in this message. Permanent: trying again cannot help. */
 export class TemplateError extends Error {

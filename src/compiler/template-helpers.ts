@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { compileDateFormat, dateFields } from './date-format.ts'
 import { isoInstant } from './iso-instant.ts'
 import { type Template, TemplateError } from './scope.ts'
+import { UnknownValue } from './unknown-value.ts'
 
 /** A helper's argument, compiled. `literal` is set for one written into the template. */
 export interface HelperArgument {
@@ -59,6 +60,7 @@ function onText(name: string, change: (text: string) => string): Helper {
           if (typeof value === 'string') return change(value)
           if (value === undefined || value === null) return value
           if (typeof value === 'number' || typeof value === 'boolean') return change(String(value))
+          if (value instanceof UnknownValue) return value
           throw new TemplateError(`${text} is ${kindOf(value)}, and ${name} takes text`, template)
         },
       }
@@ -87,6 +89,7 @@ function compileJson([argument]: readonly HelperArgument[], template: string): C
     canFail: true,
     read: scope => {
       const value = read(scope)
+      if (value instanceof UnknownValue) return value
       if (value instanceof Uint8Array) throw new TemplateError(`${text} is binary and cannot be written as JSON`, template)
       try {
         return JSON.stringify(value)
@@ -113,7 +116,7 @@ function compileDate([value, format]: readonly HelperArgument[], template: strin
     canFail: true,
     read: scope => {
       const given = read(scope)
-      if (given === undefined || given === null) return given
+      if (given === undefined || given === null || given instanceof UnknownValue) return given
       const instant = typeof given === 'string' ? isoInstant(given) : typeof given === 'number' ? given : undefined
       const date = new Date(instant ?? Number.NaN)
       if (Number.isNaN(date.getTime())) throw new TemplateError(`${text} is neither epoch milliseconds nor an ISO timestamp`, template)

@@ -24,7 +24,7 @@ const ownDeadLetter: DeadLetterPolicy = { kind: 'topic', topic: undefined }
 /** An action of a route; its position comes from where it stands in `route`. */
 export function action(run: Run, overrides: Partial<Omit<ActionPlan, 'action'>> & { readonly kind?: string } = {}): ActionPlan {
   const { kind = 'test', ...policies } = overrides
-  const compiled: CompiledAction = { kind, summary: kind, run }
+  const compiled: CompiledAction = { kind, summary: kind, targets: [], run, render: () => [{ action: kind }] }
   return {
     position: 0,
     as: undefined,
