@@ -53,6 +53,11 @@ async function play({ ordering, concurrency, messages, picks, deliveries }: Scen
     return end.promise
   }
 
+  const finish = ({ index, end }: AtWork) => {
+    if (messages[index]?.behaviour === 'async-failing') end.reject(new Error(`no ${index}`))
+    else end.resolve(null)
+  }
+
   const policies = { retry: { ...steadyRetry, attempts: 2 }, deadLetter: noDeadLetter, timeoutMs: 1e9 }
   const plan = subscription([route('all', [action(scope => run(Number(scope.data)), policies)])], { ordering, concurrency })
   const harness = new Harness(plan, { partitions: [0, 1] })
@@ -71,6 +76,9 @@ async function play({ ordering, concurrency, messages, picks, deliveries }: Scen
     }
     await harness.clock.settle()
     check(harness, atWork, concurrency)
+    for (const end of atWork.splice(0, (picks[from % picks.length] ?? 0) % 3)) finish(end)
+    await harness.clock.settle()
+    check(harness, atWork, concurrency)
   }
 
   for (let step = 0; ; step++) {
@@ -81,8 +89,7 @@ async function play({ ordering, concurrency, messages, picks, deliveries }: Scen
       continue
     }
     atWork.splice(atWork.indexOf(next), 1)
-    if (messages[next.index]?.behaviour === 'async-failing') next.end.reject(new Error(`no ${next.index}`))
-    else next.end.resolve(null)
+    finish(next)
     await harness.clock.settle()
     check(harness, atWork, concurrency)
     expectBusy(harness, atWork, ordering, concurrency)
@@ -187,6 +194,35 @@ describe('lanes', () => {
     await harness.clock.runOut()
     expect(done).toEqual(['b1', 'a1', 'a2'])
     expect(harness.position()).toBe(3)
+  })
+
+  it('a key that was worked off starts again with its next message, in order and side by side with others', async () => {
+    const started: unknown[] = []
+    const plan = subscription([
+      route('r', [
+        action(async ({ data }) => {
+          started.push(data)
+        }),
+      ]),
+    ])
+    const harness = new Harness(plan)
+    for (let round = 0; round < 3; round++) {
+      harness.send('e', `a${round}`, 'a')
+      harness.send('e', `b${round}`, 'b')
+      await harness.clock.settle()
+    }
+    expect(started).toEqual(['a0', 'b0', 'a1', 'b1', 'a2', 'b2'])
+    expect(harness.position()).toBe(6)
+    expect([...harness.processor.assignments].map(({ lanes }) => lanes.size)).toEqual([0])
+  })
+
+  it('thousands of messages waiting in one lane all run, in order', async () => {
+    const started: number[] = []
+    const harness = new Harness(subscription([route('r', [action(noting(started, ({ offset }) => offset, Promise.resolve()))])]))
+    harness.deliver(Array.from({ length: 2_000 }, () => ({ key: 'k', value: envelope('e', 1) })))
+    await harness.clock.settle()
+    expect(started).toEqual(Array.from({ length: 2_000 }, (_, offset) => offset))
+    expect(harness.position()).toBe(2_000)
   })
 
   it('a lane that was held up works off its messages without keeping sockets waiting', async () => {

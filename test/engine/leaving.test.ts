@@ -98,6 +98,37 @@ describe('a partition that is revoked', () => {
     expect(harness.committed() ?? 0).toBe(0)
   })
 
+  it('is not committed past a message of which one route was released, though its other route is done', async () => {
+    const failing = action(() => {
+      throw new Error('busy')
+    })
+    const harness = new Harness(subscription([route('retries', [failing]), route('done', [action(async () => null)])]))
+    harness.send('e')
+    await harness.clock.settle()
+    const left = watch(harness.processor.revoked([partition()], false))
+    await harness.clock.settle()
+    expect(left.settled).toBe(true)
+    expect(harness.committed() ?? 0).toBe(0)
+    expect(harness.processor.counters.settled).toBe(0)
+  })
+
+  it('a dead letter still on its way when time is up is released, not counted as a failed write', async () => {
+    const fail = action(
+      () => {
+        throw new Error('no')
+      },
+      { retry: { ...steadyRetry, attempts: 1 } },
+    )
+    const harness = new Harness(subscription([route('r', [fail])]), { writeDeadLetter: () => new Promise(() => {}) })
+    harness.send('e')
+    await harness.clock.settle()
+    const left = watch(harness.processor.revoked([partition()], false))
+    await harness.clock.advance(5_000)
+    expect(left.settled).toBe(true)
+    expect(harness.processor.counters.deadLetterFailures).toBe(0)
+    expect(harness.committed() ?? 0).toBe(0)
+  })
+
   it('leaves the others alone', async () => {
     const { harness, ends } = holding({ partitions: [0, 1] })
     harness.send('e', 'leaves', null, 0)
@@ -169,6 +200,53 @@ describe('a partition that is lost', () => {
     await harness.clock.advance(10_000)
     expect(other.settled).toBe(true)
     expect(harness.commits.slice(1)).toEqual([[{ topic: 'orders', partition: 1, offset: 2 }]])
+  })
+
+  it.each(Array.from({ length: 16 }, (_, ticks) => ticks))(
+    'is in no commit asked for after it was lost, %i promise jobs into one',
+    async ticks => {
+      let lost = false
+      const late: number[] = []
+      const plan = subscription([route('r', [action(() => null)])])
+      const harness = new Harness(plan, {
+        partitions: [0, 1],
+        commit: async offsets => {
+          if (lost) late.push(...offsets.map(offset => offset.partition))
+        },
+      })
+      harness.send('e', {}, null, 0)
+      harness.send('e', {}, null, 1)
+      void harness.processor.revoked([partition(0), partition(1)], false)
+      for (let tick = 0; tick < ticks; tick++) await Promise.resolve()
+      lost = true
+      void harness.processor.revoked([partition(0)], true)
+      await harness.clock.advance(10_000)
+      expect(late).not.toContain(0)
+      expect([...late, ...harness.commits.flat().map(commit => commit.partition)]).toContain(1)
+    },
+  )
+
+  it('starts no further action, though the one before had just ended', async () => {
+    const ran: number[] = []
+    const forEach = { path: 'data', read: () => Array.from({ length: 1_000 }, (_, index) => index) }
+    const harness = new Harness(
+      subscription([
+        route('r', [
+          action(
+            noting(ran, (_scope, { element }) => element ?? -1),
+            { forEach },
+          ),
+        ]),
+      ]),
+    )
+    harness.send('e')
+    for (let tick = 0; tick < 10; tick++) await Promise.resolve()
+    void harness.processor.revoked([partition()], true)
+    const before = ran.length
+    await harness.clock.settle()
+    expect(before).toBeGreaterThan(0)
+    expect(before).toBeLessThan(1_000)
+    expect(ran).toHaveLength(before)
   })
 
   it('and assigned again starts clean: nothing of the old assignment counts for the new one', async () => {
@@ -336,6 +414,18 @@ describe('maxMessages', () => {
     expect(ran).toEqual([0, 1, 2])
     expect(told).toEqual([100])
     expect(harness.position()).toBe(3)
+  })
+
+  it('fetches nothing more while the last ones end, window or not', async () => {
+    const plan = { concurrency: 64, maxMessages: 12 }
+    const { harness, ends } = holding(plan)
+    harness.processor.swap({ ...harness.processor.plan, window: { messages: 10, bytes: 1e9 } })
+    harness.deliver(Array.from({ length: 11 }, (_, index) => ({ key: `k${index}`, value: envelope('e', index) })))
+    expect(harness.flow).toEqual(['pause orders/0'])
+    harness.send('e', 11, 'last')
+    for (const end of [...ends.values()].slice(0, 10)) end.resolve(null)
+    await harness.clock.settle()
+    expect(harness.flow).not.toContain('resume orders/0')
   })
 
   it('counts over all partitions', async () => {

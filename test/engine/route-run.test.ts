@@ -82,6 +82,23 @@ describe('the actions of a route', () => {
     expect(ran).toEqual(['async', 'last'])
   })
 
+  it('a condition is asked once for a message, whether its action waits or not', async () => {
+    const asked: string[] = []
+    const asking = (name: string) => () => asked.push(name) > 0
+    const harness = new Harness(
+      subscription([
+        route('r', [
+          action(() => null, { when: asking('sync') }),
+          action(async () => null, { when: asking('async') }),
+          action(() => null, { when: asking('after') }),
+        ]),
+      ]),
+    )
+    harness.send('e')
+    await harness.clock.settle()
+    expect(asked).toEqual(['sync', 'async', 'after'])
+  })
+
   it('`when` of an action sees the results before it', async () => {
     const ran: string[] = []
     const harness = new Harness(
@@ -507,6 +524,27 @@ describe('continueOnError', () => {
     harness.send('e')
     await harness.clock.runOut()
     expect(routeCounters(harness)).toMatchObject({ failed: 1, done: 0, deadLettered: 0 })
+  })
+})
+
+describe('one outcome for each message', () => {
+  const fail = () => {
+    throw new PermanentError('no')
+  }
+  const given = action(fail, { continueOnError: true, deadLetter: noDeadLetter })
+  const lettered = action(fail, { continueOnError: true })
+  const drops = action(() => new ActionSignal('drop', 'handler'))
+
+  it.each([
+    ['a dead letter counts before what was only given up', [lettered, given], { deadLettered: 1, failed: 0 }],
+    ['in either order', [given, lettered], { deadLettered: 1, failed: 0 }],
+    ['a dead letter counts before a drop', [lettered, drops], { deadLettered: 1, dropped: 0 }],
+    ['a failure counts before a drop', [given, drops], { failed: 1, dropped: 0 }],
+  ])('%s', async (_name, actions, counted) => {
+    const harness = new Harness(subscription([route('r', actions)]))
+    harness.send('e')
+    await harness.clock.runOut()
+    expect(routeCounters(harness)).toMatchObject({ done: 0, ...counted })
   })
 })
 

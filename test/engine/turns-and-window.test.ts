@@ -277,6 +277,26 @@ describe('the window', () => {
     expect(harness.processor.held.messages).toBe(100 - seen.length)
   })
 
+  it('a delivery worked off in later turns lets its partition go on', async () => {
+    const seen: unknown[] = []
+    const harness = working(1, seen, { batch: { size: 1, timeoutMs: undefined }, window: { messages: 50, bytes: 1e9 } })
+    harness.deliver(values(100))
+    expect([...harness.paused]).toEqual(['orders/0'])
+    await harness.clock.settle()
+    expect(seen).toHaveLength(100)
+    expect([...harness.paused]).toEqual([])
+  })
+
+  it('a partition that leaves lets the others go on', async () => {
+    const { harness } = filling({ messages: 100, bytes: 1e9 }, [0, 1])
+    harness.deliver(values(60), 0)
+    harness.deliver(values(50), 1)
+    expect([...harness.paused].sort()).toEqual(['orders/0', 'orders/1'])
+    void harness.processor.revoked([{ topic: 'orders', partition: 0 }], true)
+    await harness.clock.settle()
+    expect(harness.flow.at(-1)).toBe('resume orders/1')
+  })
+
   it('stays bounded while a broker delivers as long as it may, and everything ends', async () => {
     const script = fc.array(
       fc.record({
@@ -341,6 +361,22 @@ describe('what is counted', () => {
     expect(counters.durations.reduce((sum, count) => sum + count, 0)).toBe(1)
     expect(counters.durations[3]).toBe(1)
     expect(counters.durationSumMs).toBe(7)
+  })
+
+  it.each([
+    [1, 0],
+    [1.1, 1],
+    [5, 2],
+    [60_000, 14],
+    [60_001, 15],
+  ])('%d ms in the bucket whose bound it does not exceed', async (ms, bucket) => {
+    const end = held()
+    const harness = new Harness(subscription([route('r', [action(() => end.promise, { timeoutMs: 1e9 })])]))
+    harness.send('e')
+    await harness.clock.advance(ms)
+    end.resolve(null)
+    await harness.clock.settle()
+    expect(harness.processor.counters.durations.indexOf(1)).toBe(bucket)
   })
 
   it('lag, from the high watermark and the position', () => {
