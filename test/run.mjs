@@ -60,7 +60,7 @@ async function runTests(filters) {
   try {
     say('')
     const reporters = ['--reporter=default', `--reporter=${join(root, 'test/run/count-reporter.mjs')}`]
-    const env = { ...process.env, SIGNALBOX_TEST_REPORT: report }
+    const env = { ...process.env, ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }), SIGNALBOX_TEST_REPORT: report }
     const args = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...reporters, ...filters]
     const { ok, output } = await runCommand(process.execPath, args, { cwd: root, env, show: true, limitMs: vitestLimitMs })
     if (interrupted) return
