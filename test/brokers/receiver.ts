@@ -89,7 +89,7 @@ export class Receiver implements RecordSink {
           statuses: this.statuses,
         })
         reject(new Error(`waited in vain until ${what}; ${state}`))
-      }, PATIENCE_MS)
+      }, PATIENCE_MS).unref()
       const look = (): void => {
         if (!holds()) return
         clearTimeout(timer)

@@ -126,6 +126,9 @@ function serverProperties(address, controllerPort, dataFolder, extra) {
     'group.initial.rebalance.delay.ms': 0,
     'group.min.session.timeout.ms': 1000,
     'log.cleaner.backoff.ms': 200,
+    // A killed broker may register again only when its last session has timed out.
+    'broker.session.timeout.ms': 1500,
+    'broker.heartbeat.interval.ms': 300,
     ...extra,
   }
   return Object.entries(settings)

@@ -48,7 +48,11 @@ export function openLink(options: KafkaLinkOptions): KafkaLink {
       socket.setNoDelay(true)
       socket.setKeepAlive(true, KEEP_ALIVE_MS)
       sockets.add(socket)
-      socket.once('close', () => sockets.delete(socket))
+      socket.once('close', () => {
+        sockets.delete(socket)
+        // kafkajs calls it on a dead socket with every further attempt, and each call would leave a listener behind.
+        socket.unref = () => socket
+      })
       return socket
     },
   })

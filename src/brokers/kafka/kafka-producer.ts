@@ -18,7 +18,7 @@ const BATCH = { bytes: 900_000, records: 1_000 }
 const QUEUE_BYTES = 64 * 1024 * 1024
 
 /** A batch that gets no answer is sent again for this long: an election of new leaders fits in, an action's time-out is not used up. */
-const RETRY_FOR_MS = 10_000
+const RETRY_FOR_MS = 20_000
 
 const ALL_REPLICAS = -1
 
