@@ -14,7 +14,7 @@ import { type FoundTopics, topicsChange } from './topic-lookup.ts'
 /** A commit is tried again once where the coordinator moved or the connection broke; then its sender decides. */
 const COMMIT_RETRY_MS = 200
 
-export type SessionEnd = 'rebalance' | 'lost' | 'topics' | 'stopped'
+type SessionEnd = 'rebalance' | 'lost' | 'topics' | 'stopped'
 
 export interface GroupSessionOptions {
   readonly connection: KafkaConnection

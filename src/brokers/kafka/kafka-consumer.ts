@@ -23,7 +23,7 @@ const REPORT_EVERY_MS = 10_000
 /** How long a stop waits for an answer of the group: to a join under way, to the goodbye. */
 const STOP_PATIENCE_MS = 3_000
 
-/** The group moved on while this member was joining: it joins again at once. */
+/** The group moved on while this member was joining: it joins again, and nothing is wrong. */
 const JOIN_AGAIN: ReadonlySet<string> = new Set(['REBALANCE_IN_PROGRESS', 'UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION'])
 
 export interface KafkaConsumerOptions {
@@ -103,8 +103,7 @@ export class KafkaConsumer implements Consumer {
       } catch (error) {
         // A request may still be waiting for its answer, and the goodbye would have to wait for it too.
         if (this.#stopping.signal.aborted) connection.renew()
-        else if (failures > 0 || !JOIN_AGAIN.has(protocolType(error) ?? '')) await this.#waitToRetry(error, failures)
-        failures++
+        else await this.#waitToRetry(error, failures++)
       }
       if (this.#stopping.signal.aborted) await this.#leave()
       connection.close()
@@ -173,7 +172,7 @@ export class KafkaConsumer implements Consumer {
 
   async #waitToRetry(error: unknown, failures: number): Promise<void> {
     const retryInMs = retryDelay(failures)
-    this.#report(error, retryInMs)
+    if (!JOIN_AGAIN.has(protocolType(error) ?? '')) this.#report(error, retryInMs)
     await sleep(retryInMs, undefined, { signal: this.#stopping.signal }).catch(() => {
       // Stopped: the loop sees it.
     })

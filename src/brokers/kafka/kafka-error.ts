@@ -36,6 +36,11 @@ const BY_TYPE: Readonly<Record<string, BrokerErrorCode>> = {
   CLUSTER_AUTHORIZATION_FAILED: 'authorization',
 }
 
+/** Where the protocol's own words do not say what to do. */
+const PLAIN: Readonly<Record<string, string>> = {
+  INCONSISTENT_GROUP_PROTOCOL: 'the group has members that are no Signalbox; stop them, or give this file a group of its own',
+}
+
 /** `doing` completes the sentence: "cannot reach Kafka at host:port while <doing>". */
 export function toBrokerError(error: unknown, doing: string, brokers: readonly string[]): BrokerError {
   const known = causes(error).find(cause => cause instanceof BrokerError)
@@ -53,8 +58,8 @@ export function toBrokerError(error: unknown, doing: string, brokers: readonly s
       retriable: false,
       cause: error,
     })
-  const code = root.type !== undefined && Object.hasOwn(BY_TYPE, root.type) ? BY_TYPE[root.type] : undefined
-  return new BrokerError(code ?? 'failed', `Kafka refused ${doing}: ${root.message}`, {
+  const code = own(BY_TYPE, root.type)
+  return new BrokerError(code ?? 'failed', `Kafka refused ${doing}: ${own(PLAIN, root.type) ?? root.message}`, {
     retriable: code === undefined && root.retriable,
     cause: error,
   })
@@ -75,6 +80,10 @@ export function isBroken(error: unknown): boolean {
   const { name, code } = rootOf(error)
   if (name === 'KafkaJSConnectionClosedError' || name === 'KafkaJSRequestTimeoutError') return true
   return name === 'KafkaJSConnectionError' && code !== undefined && code !== 'ECONNREFUSED'
+}
+
+function own<T>(table: Readonly<Record<string, T>>, key: string | undefined): T | undefined {
+  return key !== undefined && Object.hasOwn(table, key) ? table[key] : undefined
 }
 
 function causes(error: unknown): readonly unknown[] {

@@ -20,6 +20,9 @@ const QUEUE_BYTES = 64 * 1024 * 1024
 /** A batch that gets no answer is sent again for this long: an election of new leaders fits in, an action's time-out is not used up. */
 const RETRY_FOR_MS = 20_000
 
+/** With the link's back-off 2 to 3 s: what a broker may take to create a topic on its first record, where it does that. */
+const CREATION_RETRIES = 5
+
 const ALL_REPLICAS = -1
 
 interface Waiting {
@@ -123,7 +126,11 @@ export class KafkaProducer {
   async #connect(): Promise<Producer> {
     if (this.#connection !== undefined) return this.#connection.producer
     const link = this.#openLink()
-    const producer = link.kafka.producer({ createPartitioner: () => partition, maxInFlightRequests: 1 })
+    const producer = link.kafka.producer({
+      createPartitioner: () => partition,
+      maxInFlightRequests: 1,
+      retry: { retries: CREATION_RETRIES },
+    })
     try {
       await producer.connect()
     } catch (error) {

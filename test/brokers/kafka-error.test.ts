@@ -1,0 +1,60 @@
+import { KafkaJSConnectionError, KafkaJSNumberOfRetriesExceeded, KafkaJSProtocolError } from 'kafkajs'
+import { describe, expect, test } from 'vitest'
+import { BrokerError } from '../../src/brokers/broker.ts'
+import { protocolType, toBrokerError } from '../../src/brokers/kafka/kafka-error.ts'
+
+const BROKERS = ['one:9092', 'two:9092']
+
+function refused(type: string, retriable = false): KafkaJSProtocolError {
+  return new KafkaJSProtocolError(Object.assign(new Error(`it said ${type}`), { type, code: 1, retriable }))
+}
+
+describe('an error of Kafka', () => {
+  test('is told by what lies under the retries, with the address', () => {
+    const inner = new KafkaJSConnectionError('Connection error: connect ECONNREFUSED', { broker: 'two:9092', code: 'ECONNREFUSED' })
+    const error = new KafkaJSNumberOfRetriesExceeded(inner, { retryCount: 3, retryTime: 100 })
+    expect(toBrokerError(error, 'connecting', BROKERS)).toMatchObject({
+      code: 'unreachable',
+      retriable: true,
+      message: 'cannot reach Kafka at two:9092 while connecting: ECONNREFUSED',
+      cause: error,
+    })
+  })
+
+  test.each([
+    ['UNKNOWN_TOPIC_OR_PARTITION', 'unknown-topic'],
+    ['MESSAGE_TOO_LARGE', 'record-too-large'],
+    ['TOPIC_AUTHORIZATION_FAILED', 'authorization'],
+    ['SOMETHING_ELSE', 'failed'],
+  ])('%s is %s', (type, code) => {
+    const error = toBrokerError(refused(type), 'writing to topic "t"', BROKERS)
+    expect(error).toMatchObject({ code, retriable: false, message: `Kafka refused writing to topic "t": it said ${type}` })
+  })
+
+  test('that Kafka calls temporary can be tried again', () => {
+    expect(toBrokerError(refused('NOT_ENOUGH_REPLICAS', true), 'x', BROKERS)).toMatchObject({ code: 'failed', retriable: true })
+  })
+
+  test('about another kind of member says what to do', () => {
+    expect(toBrokerError(refused('INCONSISTENT_GROUP_PROTOCOL'), 'consuming as group "g"', BROKERS).message).toMatch(/group of its own/)
+  })
+
+  test('about credentials is not tried again', () => {
+    const error = Object.assign(new Error('no'), { name: 'KafkaJSSASLAuthenticationError' })
+    expect(toBrokerError(error, 'connecting', BROKERS)).toMatchObject({ code: 'authentication', retriable: false })
+  })
+
+  test('of our own passes through, wrapped or not', () => {
+    const own = new BrokerError('closed', 'x', { retriable: false })
+    expect(toBrokerError(own, 'y', BROKERS)).toBe(own)
+    expect(toBrokerError(new Error('wrapped', { cause: own }), 'y', BROKERS)).toBe(own)
+  })
+
+  test('need not be an error, nor end its chain of causes', () => {
+    expect(toBrokerError('text', 'x', BROKERS)).toMatchObject({ code: 'failed', message: 'Kafka refused x: text' })
+    const loop = new Error('loop')
+    loop.cause = loop
+    expect(toBrokerError(loop, 'x', BROKERS).message).toBe('Kafka refused x: loop')
+    expect(protocolType(undefined)).toBeUndefined()
+  })
+})
