@@ -49,7 +49,7 @@ function act(connection: Connection, text: string, context: ClientMessagesContex
 }
 
 function fault(message: string): MessageFault {
-  return { code: closeCodes.reconnect, message }
+  return { code: closeCodes.invalidMessage, message }
 }
 
 function subscribe(connection: Connection, data: Fields | undefined, context: ClientMessagesContext): MessageFault | undefined {

@@ -9,10 +9,10 @@ export const closeCodes = {
   unsupportedProtocol: 4007,
   noProtocol: 4008,
   originRefused: 4009,
-  /** Over capacity: too many sockets, a client that reads too slowly, or one that sends too fast. It comes back after a pause. */
+  /** Over capacity: too many sockets, a client that reads too slowly or sends too fast, a server that stops. The client comes back after a pause. */
   overCapacity: 4100,
-  /** Reconnect at once; also the code of `pusher:error` for a message that makes no sense. */
-  reconnect: 4200,
+  /** The general error: the code of `pusher:error` for a message that makes no sense. */
+  invalidMessage: 4200,
   pongMissing: 4201,
 } as const
 

@@ -177,16 +177,7 @@ class PusherServer implements RealtimeServer {
 }
 
 function httpServer(listener: RequestListener): Server {
-  const server = createServer(
-    { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 65_000, maxHeaderSize: 16 * 1024 },
-    listener,
-  )
-  // Without a listener Node answers malformed requests by itself, but a socket that breaks meanwhile would have none.
-  server.on('clientError', (_error, socket) => {
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
-    else socket.destroy()
-  })
-  return server
+  return createServer({ headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 65_000, maxHeaderSize: 16 * 1024 }, listener)
 }
 
 function stopListening(server: Server): Promise<void> {

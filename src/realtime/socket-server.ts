@@ -85,8 +85,9 @@ export class SocketServer {
   }
 
   /**
-   * Closes every socket with a code after which clients reconnect at once, spread over up to `spreadMs` so that they do not all arrive elsewhere at
-   * the same moment; what is left at `graceMs` is cut.
+   * Closes every socket with a code after which clients reconnect in a second, spread over up to `spreadMs` so that they do not all arrive elsewhere
+   * at the same moment; what is left at `graceMs` is cut. The second matters: pusher-js that reconnects at once and finds nobody, because a restart
+   * or a load balancer takes a moment, waits 15 seconds before it tries again.
    */
   async close({ graceMs, spreadMs }: { readonly graceMs: number; readonly spreadMs: number }): Promise<void> {
     this.#stopping = true
@@ -95,7 +96,7 @@ export class SocketServer {
     for (const [index, connection] of connections.entries()) {
       const waitMs = startedAt + (index / connections.length) * spreadMs - performance.now()
       if (waitMs > 1) await delay(waitMs)
-      this.#end(connection, 'shutdown', closeCodes.reconnect, 'The server is stopping')
+      this.#end(connection, 'shutdown', closeCodes.overCapacity, 'The server is stopping')
     }
     await this.#allGone(startedAt + graceMs)
     clearInterval(this.#sweeper)
@@ -168,7 +169,7 @@ export class SocketServer {
   #receive(connection: Connection, data: RawData, isBinary: boolean): void {
     if (!this.#heard(connection)) return
     if (isBinary || !Buffer.isBuffer(data)) {
-      sendError(connection, closeCodes.reconnect, 'Binary frames are not part of the protocol')
+      sendError(connection, closeCodes.invalidMessage, 'Binary frames are not part of the protocol')
       this.#end(connection, 'frame-invalid', closeCodes.binaryFrame, 'Text frames only')
     } else receiveMessage(connection, data.toString('utf8'), this.#options)
   }

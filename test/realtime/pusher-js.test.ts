@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { app, makeServer, nextOf, pusherClient, startServer } from './harness.ts'
+import { app, nextOf, pusherClient, startServer } from './harness.ts'
 
 test('an unmodified pusher-js connects, subscribes and receives what is broadcast', async () => {
   const { server, port } = await startServer()
@@ -95,25 +95,4 @@ test('an unknown key is told so and pusher-js does not come back', async () => {
   const error = nextOf(client.connection, 'error')
   await nextOf(client.connection, 'disconnected')
   expect(await error).toMatchObject({ error: { data: { code: 4001 } } })
-})
-
-test('pusher-js reconnects by itself after the server went away and came back', async () => {
-  const first = makeServer()
-  const { port } = await first.listen()
-  const client = pusherClient(port)
-  const channel = client.subscribe('orders')
-  await nextOf(channel, 'pusher:subscription_succeeded')
-  const again = nextOf(channel, 'pusher:subscription_succeeded')
-  await first.close({ graceMs: 2_000 })
-  const second = makeServer({}, port)
-  await second.listen()
-  try {
-    await again
-    const received = nextOf(channel, 'event')
-    second.hub.broadcast('shop', 'orders', 'event', 'back')
-    expect(await received).toBe('back')
-  } finally {
-    client.disconnect()
-    await second.close({ graceMs: 500 })
-  }
 })
