@@ -21,7 +21,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   observe: ['diagnostics', 'config'],
   inspector: ['diagnostics', 'config', 'compiler', 'observe', ...contracts],
   runtime: parts,
-  cli: [...parts, 'runtime'],
+  testing: [...core, 'actions', 'runtime', ...contracts],
+  cli: [...parts, 'runtime', 'testing'],
   'index.ts': [...parts, 'runtime'],
 }
 

@@ -93,6 +93,7 @@ class Router implements RunningRouter {
     this.#parts = { ports, brokers, server, inspector, fleet, watch: undefined }
     this.#started = config
     this.#generations.adopt(generation)
+    this.#logWarnings(generation)
     try {
       await this.#open(server, inspector)
     } catch (error) {
@@ -103,6 +104,14 @@ class Router implements RunningRouter {
     this.#noteJoined()
     if (this.#options.watch ?? true) await this.#watchFiles(generation)
     if (this.#options.stopWhenEmpty === true) void this.#stopWhenEmpty()
+  }
+
+  /** Errors keep a router from starting; what is left of its problems are warnings. */
+  #logWarnings({ problems }: Generation): void {
+    for (const { code, message, file, range, hint } of problems) {
+      const place = range === undefined ? file : `${file}:${range.start.line}:${range.start.column}`
+      this.#options.log.warn({ code, place, hint }, message)
+    }
   }
 
   async publish(event: OutgoingEvent): Promise<void> {

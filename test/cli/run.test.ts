@@ -25,6 +25,14 @@ describe('run', () => {
     expect(stderr).not.toContain('hunter2')
   })
 
+  test('logs at the start what validate would warn about', async () => {
+    const withTrap = routes.replace('    actions:', '    when: { data.n: 010 }\n    actions:')
+    const { root } = await makeProject({ 'router.yaml': routerYaml, 'routes/a.yaml': withTrap })
+    const { code, stderr } = await router(['run', '--port', '0', '--stop-when-empty'], { cwd: root, env })
+    expect(code).toBe(0)
+    expect(stderr).toMatch(/"code":"when-number","place":"routes\/a\.yaml:5:\d+"/)
+  })
+
   test('logs less with --log-level', async () => {
     const { root } = await makeProject({ 'router.yaml': routerYaml, 'routes/a.yaml': routes })
     const run = new RunningCommand(['run', '--port', '0', '--log-level', 'error', '--stop-when-empty'], { cwd: root, env })
