@@ -32,7 +32,7 @@ export type ServerSetup = Partial<Pick<RealtimeServerOptions, 'mode' | 'timings'
   readonly endpoints?: Partial<RealtimeServerOptions['endpoints']>
 }
 
-export const silentLog = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+const silentLog = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
 export function makeServer(setup: ServerSetup = {}, port = 0): RealtimeServer {
   return createRealtimeServer({
