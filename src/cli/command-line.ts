@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { addDev } from './commands/dev.ts'
+import { addExplain } from './commands/explain.ts'
 import { addInit } from './commands/init.ts'
 import { addPublish } from './commands/publish.ts'
 import { addRun } from './commands/run.ts'
@@ -31,6 +32,7 @@ function createProgram(): Command {
     .addHelpText('after', '\nStart with:\n  $ router init my-router && cd my-router\n  $ router dev\n')
   addInit(program)
   addValidate(program)
+  addExplain(program)
   addDev(program)
   addRun(program)
   addPublish(program)

@@ -12,6 +12,7 @@ import { type Scope, TemplateError } from './scope.ts'
 import type { SourceSection } from './source-section.ts'
 import { readFieldPath, type TemplateContext } from './template-context.ts'
 import { kindOf } from './template-helpers.ts'
+import { UnknownValue } from './unknown-value.ts'
 
 /** What an action inherits from its route and subscription. */
 export interface ActionSurroundings {
@@ -82,6 +83,7 @@ function forEachPlan(path: FieldPath): ForEachPlan {
     path: path.text,
     read(scope: Scope): readonly unknown[] {
       const list = read(scope)
+      if (list instanceof UnknownValue) return [UnknownValue.at('item')]
       if (!Array.isArray(list)) throw new TemplateError(`${path.text} is ${kindOf(list)}, and forEach takes a list`, path.text)
       if (list.length > maxElements)
         throw new TemplateError(`${path.text} has ${list.length} elements, and forEach takes at most ${maxElements}`, path.text)

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { hasColor } from '../../src/cli/output.ts'
 import { router } from './router-command.ts'
 
-const commands = ['init', 'validate', 'dev', 'run', 'publish', 'schema']
+const commands = ['init', 'validate', 'explain', 'dev', 'run', 'publish', 'schema']
 
 describe('help', () => {
   test('names every command, on stdout, with exit code 0', async () => {
