@@ -1,3 +1,4 @@
+import type { Broker } from '../brokers/broker.ts'
 import { didYouMean } from '../config/did-you-mean.ts'
 import { loadProject } from '../config/load-project.ts'
 import type { RouterConfig } from '../config/router-config.ts'
@@ -19,6 +20,7 @@ export type PublishedRecord =
     }
   | { readonly kind: 'raw'; readonly topic: string; readonly key?: string; readonly value: string }
 
+/** Of the whole: a topic that has to be made first takes Kafka a moment. */
 const timeoutMs = 30_000
 
 /** Writes one record to a broker of router.yaml; returns the broker's name. Rejects with StartError, CommandFailure or BrokerError. */
@@ -27,14 +29,21 @@ export async function publishToBroker(root: string, name: string | undefined, re
   const ownProblems = problems.filter(({ file }) => file === 'router.yaml')
   if (hasErrors(ownProblems)) throw new StartError('problems', 'router.yaml has problems', { problems: ownProblems, sources })
   const broker = chosenBroker(router, name)
-  const log = createLogger({ level: 'error', pretty: true, redact: secrets })
+  // The one error that ends the command says all there is to say; a client's own log would bury it.
+  const log = createLogger({ level: 'silent', pretty: false, redact: secrets })
   const brokers = new BrokerSet({ clientId: router.name, log, embedded: false })
   try {
-    await withTimeout(broker, brokers.get(broker, router).produce(outgoing(record)))
+    await withTimeout(broker, write(brokers.get(broker, router), record))
   } finally {
     await brokers.close()
   }
   return broker
+}
+
+/** Connects first: an address where nobody answers is told at once instead of after all retries. */
+async function write(broker: Broker, record: PublishedRecord): Promise<void> {
+  await broker.connect()
+  await broker.produce(outgoing(record))
 }
 
 function outgoing(record: PublishedRecord) {

@@ -36,7 +36,8 @@ export class BrokerSet {
   #create(name: string, config: BrokerConfig): Broker {
     return createBroker(name, config, {
       clientId: this.#clientId,
-      log: (level, message, extra) => this.#log[level]({ broker: name, ...extra }, message),
+      // What a client library says of every attempt is for debugging: the subscriptions say what it means, once.
+      log: (level, message, extra) => this.#log.debug({ ...extra, broker: name, clientLevel: level }, message),
     })
   }
 }
