@@ -135,6 +135,7 @@ describeWithKafka('what only Kafka has', () => {
     await removeMembers(kafka, group)
     await receiver.until('it has the record again', () => receiver.received.length === 2)
     expect(receiver.revocations).toEqual([{ partitions: [{ topic, partition: 0 }], lost: true }])
+    expect(receiver.statuses.filter(({ kind }) => kind === 'warning')).toEqual([])
     expect(await broker.committedOffsets(group, [topic])).toEqual([{ topic, partition: 0, offset: 0 }])
   })
 
@@ -151,6 +152,8 @@ describeWithKafka('what only Kafka has', () => {
     await b.receiver.owns(1)
     await a.receiver.owns(1)
     expect(a.receiver.revocations).toMatchObject([{ lost: false }])
+    // A commit that is refused would fail the drain, and that would be said.
+    expect(a.receiver.statuses.filter(({ kind }) => kind === 'warning')).toEqual([])
   })
 
   test('a resumed partition does not wait for the fetch of a quiet topic to end', async () => {
