@@ -1,4 +1,5 @@
 import { didYouMean } from '../config/did-you-mean.ts'
+import { subscriptionName } from '../config/subscription-name.ts'
 import { levelDeadLetter } from './compile-action.ts'
 import { compileRoute, type RouteSurroundings } from './compile-route.ts'
 import { compileEnvelope } from './envelope-mapping.ts'
@@ -48,11 +49,6 @@ export function compileSubscription(section: SourceSection, around: FileSurround
     retry: policies.retry,
     match: compileMatcher(routes),
   }
-}
-
-/** `routes/shop/orders.yaml` is `shop/orders`. */
-function subscriptionName(file: string): string {
-  return file.replace(/^routes\//, '').replace(/\.(?:ya?ml|json)$/, '')
 }
 
 function compileBroker(section: SourceSection, project: ProjectContext): string {

@@ -42,8 +42,3 @@ function kindOf(root: string, path: string, entry: Dirent): 'file' | 'folder' | 
   if (stats === undefined) return isRouteFileName(entry.name) ? 'file' : 'other'
   return stats.isDirectory() ? 'folder' : stats.isFile() ? 'file' : 'other'
 }
-
-/** The file's path below `routes/` without its extension: the subscription's name. */
-export function subscriptionName(file: string): string {
-  return file.replace(/^routes\//, '').replace(/\.(ya?ml|json)$/, '')
-}

@@ -4,13 +4,14 @@ import type { Problem } from '../diagnostics/problem.ts'
 import { sortProblems } from '../diagnostics/sort-problems.ts'
 import type { Environment } from './environment.ts'
 import { readEventSchemas, type SchemaUser } from './event-schemas.ts'
-import { findRouteFiles, isRouteFilePath, subscriptionName } from './find-route-files.ts'
+import { findRouteFiles, isRouteFilePath } from './find-route-files.ts'
 import { isInside, type ProjectFiles, projectFiles } from './project-files.ts'
 import { type LoadMode, type ReadResult, readDocument } from './read-document.ts'
 import { readRouterConfig, routerFileName } from './read-router-config.ts'
 import type { RouterConfig } from './router-config.ts'
 import type { SchemaName } from './schema-validator.ts'
 import type { SourceDocument } from './source-document.ts'
+import { subscriptionName } from './subscription-name.ts'
 
 export interface LoadOptions {
   /** The project's folder, absolute. */

@@ -56,7 +56,8 @@ function redactValue(value: unknown, secrets: readonly string[], top: boolean): 
   )
 }
 
-function redactText(text: string, secrets: readonly string[]): string {
+/** The text with every secret in it replaced. */
+export function redactText(text: string, secrets: readonly string[]): string {
   let result = text
   for (const secret of secrets) result = result.replaceAll(secret, replacement)
   return result

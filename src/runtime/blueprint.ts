@@ -5,6 +5,8 @@ import type { HandlerUse, RoutingPlan } from '../compiler/plan.ts'
 import { loadProject, type Project } from '../config/load-project.ts'
 import type { RouterConfig } from '../config/router-config.ts'
 import type { Problem } from '../diagnostics/problem.ts'
+import { sortProblems } from '../diagnostics/sort-problems.ts'
+import { redactText } from '../observe/redact.ts'
 
 /** A project read and compiled, with everything that is wrong with it. Nothing of it runs yet. */
 export interface Blueprint {
@@ -30,7 +32,11 @@ export async function draftBlueprint(options: BlueprintOptions): Promise<Bluepri
   const project = await loadProject({ root, env, mode, ...(paths === undefined ? {} : { paths }) })
   const router = options.adjust?.(project.router) ?? project.router
   const { plan, problems } = compilePlan({ ...project, router }, actionTypes(options.ports ?? idlePorts))
-  return { project: { ...project, router }, plan, problems: sorted([...project.problems, ...problems]) }
+  return {
+    project: { ...project, router },
+    plan,
+    problems: sortProblems([...project.problems, ...problems].map(problem => withoutSecrets(problem, project.secrets))),
+  }
 }
 
 /** Every handler that the plan calls, once. */
@@ -43,10 +49,10 @@ export function handlersOf(plan: RoutingPlan): readonly HandlerUse[] {
   return [...uses.values()]
 }
 
-function sorted(problems: readonly Problem[]): readonly Problem[] {
-  const line = (problem: Problem) => problem.range?.start.line ?? 0
-  const column = (problem: Problem) => problem.range?.start.column ?? 0
-  return problems.toSorted((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : line(a) - line(b) || column(a) - column(b)))
+/** A message may quote a value that came from the environment; nobody needs to read the value itself. */
+function withoutSecrets(problem: Problem, secrets: readonly string[]): Problem {
+  const { message, hint } = problem
+  return { ...problem, message: redactText(message, secrets), ...(hint === undefined ? {} : { hint: redactText(hint, secrets) }) }
 }
 
 const idlePorts: ActionPorts = {

@@ -52,5 +52,18 @@ export function eventRecord(event: {
 }): OutgoingRecord {
   const { topic, key, id } = event
   const value = { ...(id === undefined ? {} : { id }), event: event.event, data: event.data }
-  return { topic, key: key === undefined ? null : Buffer.from(key), value: Buffer.from(JSON.stringify(value)), headers: {} }
+  return rawRecord({ topic, ...(key === undefined ? {} : { key }), raw: JSON.stringify(value) })
+}
+
+/** A record that holds exactly what was given. */
+export function rawRecord({
+  topic,
+  key,
+  raw,
+}: {
+  readonly topic: string
+  readonly key?: string
+  readonly raw: string | Buffer
+}): OutgoingRecord {
+  return { topic, key: key === undefined ? null : Buffer.from(key), value: Buffer.from(raw), headers: {} }
 }

@@ -15,7 +15,7 @@ import { ListenError } from '../realtime/listen.ts'
 import { createRealtimeServer, type RealtimeServer } from '../realtime/realtime-server.ts'
 import type { ResolvedApp } from '../realtime/settings.ts'
 import { describeDiff, diffPlans } from '../reload/plan-diff.ts'
-import { BrokerSet, eventRecord } from './broker-set.ts'
+import { BrokerSet, eventRecord, rawRecord } from './broker-set.ts'
 import { Fleet } from './fleet.ts'
 import { keepFrozen } from './frozen-config.ts'
 import { changedSubscriptions, type Generation, Generations } from './generations.ts'
@@ -150,7 +150,7 @@ class Router implements RunningRouter {
     const previous = this.#generations.adopt(generation)
     const before: RoutingPlan = previous?.plan ?? { subscriptions: [] }
     const diff = diffPlans(before, plan)
-    server.updateConfig({ origins: project.router.server.origins, limits: project.router.server.limits })
+    server.updateConfig({ origins: this.#origins(project.router), limits: project.router.server.limits })
     const applied = fleet.apply(diff)
     watch?.follow(project, generation.handlers.files)
     await applied
@@ -239,7 +239,10 @@ class Router implements RunningRouter {
         generation: this.#generations.current?.number ?? 0,
         subscriptions: describeSubscriptions(this.#generations.current?.plan ?? { subscriptions: [] }),
       }),
-      publish: event => brokers.get(config.broker, this.#generation().project.router).produce(eventRecord(event)),
+      publish: request => {
+        const record = 'raw' in request ? rawRecord(request) : eventRecord(request)
+        return brokers.get(config.broker, this.#generation().project.router).produce(record)
+      },
     })
     return { page, pusher }
   }
@@ -252,6 +255,8 @@ class Router implements RunningRouter {
       inspector.pusher.port = address.port
       const { port } = await inspector.page.listen()
       this.#address = { ...address, inspector: { host: '127.0.0.1', port } }
+      const config = this.#generation().project.router
+      server.updateConfig({ origins: this.#origins(config), limits: config.server.limits })
     } catch (error) {
       if (error instanceof ListenError || error instanceof InspectorError)
         throw new StartError(error.code === 'port-in-use' ? 'port-in-use' : 'cannot-listen', error.message, {
@@ -260,6 +265,13 @@ class Router implements RunningRouter {
         })
       throw error
     }
+  }
+
+  /** The inspector's page may always connect, whatever origins the project names. */
+  #origins({ server }: RouterConfig): readonly string[] | undefined {
+    const { inspector } = this.#address
+    if (server.origins === undefined || inspector === undefined) return server.origins
+    return [...server.origins, `http://127.0.0.1:${inspector.port}`, `http://localhost:${inspector.port}`]
   }
 
   #createRunner(plan: SubscriptionPlan, counters: SubscriptionCounters | undefined): SubscriptionRunner {
