@@ -4,7 +4,7 @@ import { loadProject } from '../config/load-project.ts'
 import type { RouterConfig } from '../config/router-config.ts'
 import { hasErrors } from '../diagnostics/problem.ts'
 import { createLogger } from '../observe/logger.ts'
-import { BrokerSet, eventRecord } from '../runtime/broker-set.ts'
+import { BrokerSet, eventRecord, rawRecord } from '../runtime/broker-set.ts'
 import { StartError } from '../runtime/start-error.ts'
 import { CommandFailure } from './failure.ts'
 
@@ -18,7 +18,7 @@ export type PublishedRecord =
       readonly id: string
       readonly data: unknown
     }
-  | { readonly kind: 'raw'; readonly topic: string; readonly key?: string; readonly value: string }
+  | { readonly kind: 'raw'; readonly topic: string; readonly key?: string; readonly raw: Buffer }
 
 /** Of the whole: a topic that has to be made first takes Kafka a moment. */
 const timeoutMs = 30_000
@@ -43,13 +43,7 @@ export async function publishToBroker(root: string, name: string | undefined, re
 /** Connects first: an address where nobody answers is told at once instead of after all retries. */
 async function write(broker: Broker, record: PublishedRecord): Promise<void> {
   await broker.connect()
-  await broker.produce(outgoing(record))
-}
-
-function outgoing(record: PublishedRecord) {
-  if (record.kind === 'event') return eventRecord(record)
-  const { topic, key, value } = record
-  return { topic, key: key === undefined ? null : Buffer.from(key), value: Buffer.from(value), headers: {} }
+  await broker.produce(record.kind === 'raw' ? rawRecord(record) : eventRecord(record))
 }
 
 /** Throws for a broker that another process cannot reach, or that router.yaml does not define. */

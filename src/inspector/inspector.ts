@@ -166,7 +166,7 @@ async function publish({ options, pageToken }: Context, request: IncomingMessage
     await options.publish(record)
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
-    options.log.warn({ topic: record.topic, event: record.event, error: message }, 'an event from the inspector could not be published')
+    options.log.warn({ topic: record.topic, error: message }, 'what was sent through the inspector could not be published')
     sendJson(response, 502, { error: message })
     return
   }

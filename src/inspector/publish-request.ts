@@ -1,14 +1,28 @@
 import type { IncomingMessage } from 'node:http'
 import { RequestRefused } from './request-guard.ts'
 
-/** One event that somebody wants to send. */
-export interface PublishRequest {
+/** What somebody wants to send: an event, or a record as it is. */
+export type PublishRequest = EventRequest | RawRequest
+
+interface EventRequest {
   readonly topic: string
   readonly key?: string
   readonly id?: string
   readonly event: string
   /** Any JSON value. */
   readonly data: unknown
+}
+
+interface RawRequest {
+  readonly topic: string
+  readonly key?: string
+  /** The record's whole value. */
+  readonly raw: string
+}
+
+const keys: Readonly<Record<'event' | 'raw', readonly string[]>> = {
+  event: ['topic', 'event', 'data', 'key', 'id'],
+  raw: ['topic', 'raw', 'key'],
 }
 
 const mostBodyBytes = 1024 * 1024
@@ -22,9 +36,12 @@ export async function readPublishRequest(request: IncomingMessage): Promise<Publ
     throw new RequestRefused(415, 'the body must be JSON, with content-type application/json')
   }
   const body = parseBody(await readBody(request))
-  const unknownKey = Object.keys(body).find(key => !['topic', 'key', 'id', 'event', 'data'].includes(key))
-  if (unknownKey !== undefined) throw new RequestRefused(400, `"${unknownKey}" is not known; expected topic, event, data, key, id`)
+  const raw = text(body, 'raw', mostBodyBytes)
+  const known = keys[raw === undefined ? 'event' : 'raw']
+  const unknownKey = Object.keys(body).find(key => !known.includes(key))
+  if (unknownKey !== undefined) throw new RequestRefused(400, `"${unknownKey}" is not known here; expected ${known.join(', ')}`)
   const key = text(body, 'key')
+  if (raw !== undefined) return { topic: needed(body, 'topic'), raw, ...(key === undefined ? {} : { key }) }
   const id = text(body, 'id')
   return {
     topic: needed(body, 'topic'),
@@ -65,10 +82,10 @@ function needed(body: Readonly<Record<string, unknown>>, name: string): string {
   return value
 }
 
-function text(body: Readonly<Record<string, unknown>>, name: string): string | undefined {
+function text(body: Readonly<Record<string, unknown>>, name: string, longest = longestText): string | undefined {
   const value = Object.hasOwn(body, name) ? body[name] : undefined
   if (value === undefined || value === null) return undefined
   if (typeof value !== 'string') throw new RequestRefused(400, `"${name}" must be a text`)
-  if (value.length > longestText) throw new RequestRefused(400, `"${name}" is longer than ${longestText} characters`)
+  if (value.length > longest) throw new RequestRefused(400, `"${name}" is longer than ${longest} characters`)
   return value
 }

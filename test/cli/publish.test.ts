@@ -12,8 +12,8 @@ routes:
 `
 const show = "export default (event, ctx) => ctx.log.info({ got: JSON.stringify(event) }, 'got it')\n"
 
-async function devProject(): Promise<{ readonly project: TestProject; readonly dev: RunningCommand }> {
-  const project = await makeProject({ 'routes/a.yaml': routes, 'handlers/show.ts': show })
+async function devProject(routeFile = routes): Promise<{ readonly project: TestProject; readonly dev: RunningCommand }> {
+  const project = await makeProject({ 'routes/a.yaml': routeFile, 'handlers/show.ts': show })
   const dev = new RunningCommand(['dev', '--port', '0', '--inspector-port', '0'], { cwd: project.root })
   await dev.says(/Edits apply on save/)
   return { project, dev }
@@ -36,6 +36,25 @@ describe('publish', () => {
     const { code } = await router(['publish', 'orders', 'order.created', '-'], { cwd: project.root, input: '{"from": "stdin"}\n' })
     expect(code).toBe(0)
     await dev.says(/stdin/)
+  })
+
+  test('--raw sends the record as it is, for envelopes of other systems', async () => {
+    const mapped = routes.replace('routes:', 'envelope: { event: value.kind, data: value.payload }\nroutes:')
+    const { project, dev } = await devProject(mapped)
+    const { code, stdout } = await router(['publish', 'orders', '{"kind": "legacy.order", "payload": {"n": 7}}', '--raw'], {
+      cwd: project.root,
+    })
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'published 45 bytes to orders (router dev)\n' })
+    const { groups } = await dev.says(/got: "(?<event>.*)"/)
+    expect(groups?.['event']).toContain('legacy.order')
+  })
+
+  test('a raw record has no id, and an event name beside it is warned about', async () => {
+    const { project } = await devProject()
+    const withId = await router(['publish', 'orders', '{}', '--raw', '--id', 'x'], { cwd: project.root })
+    expect(withId).toMatchObject({ code: 2, stderr: expect.stringContaining('--id') })
+    const withEvent = await router(['publish', 'orders', 'order.created', '{}', '--raw'], { cwd: project.root })
+    expect(withEvent).toMatchObject({ code: 0, stderr: expect.stringContaining('order.created is not sent') })
   })
 
   test('says where the data is not JSON', async () => {

@@ -154,6 +154,13 @@ describe('publishing', () => {
     expect(published).toEqual([record, { topic: 't', event: 'e', data: null }])
   })
 
+  test('takes a record as it is', async () => {
+    const { port, published } = await start()
+    const raw = `{ "n": "${'x'.repeat(2000)}" }\n`
+    expect((await publish(port, { authorization: `Bearer ${token}` }, { topic: 't', raw, key: 'k' })).status).toBe(200)
+    expect(published).toEqual([{ topic: 't', raw, key: 'k' }])
+  })
+
   test('is refused without a token, with a wrong one, and with one that is only the start of the right one', async () => {
     const { port, published } = await start()
     for (const authorization of ['', 'Bearer', 'Bearer wrong', `Bearer ${token.slice(0, -1)}`, `Basic ${token}`, token]) {
@@ -169,6 +176,9 @@ describe('publishing', () => {
     ['{"topic":"t","event":""}', '"event" is missing'],
     ['{"topic":7,"event":"e"}', '"topic" must be a text'],
     ['{"topic":"t","event":"e","payload":1}', '"payload" is not known'],
+    ['{"topic":"t","raw":"x","event":"e"}', '"event" is not known here; expected topic, raw, key'],
+    ['{"topic":"t","raw":{}}', '"raw" must be a text'],
+    ['{"raw":"x"}', '"topic" is missing'],
     [`{"topic":"t","event":"e","key":"${'k'.repeat(1001)}"}`, '"key" is longer than 1000 characters'],
   ])('%.40s is refused: %s', async (body, message) => {
     const { port, published } = await start()

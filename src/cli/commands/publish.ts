@@ -1,5 +1,6 @@
+import { isUtf8 } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
-import { text as readAll } from 'node:stream/consumers'
+import { buffer as readAll } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import { type DevAccess, readDevFile } from '../dev-file.ts'
 import { CommandFailure } from '../failure.ts'
@@ -44,14 +45,14 @@ async function readRecord(topic: string, event: string, data: string | undefined
   if (options.raw === true) {
     if (options.id !== undefined) throw new CommandFailure(2, '--id has no place in a raw record', 'write the id into the data')
     if (data !== undefined) printError(`warning: a raw record has no event name: ${event} is not sent`)
-    return { kind: 'raw', topic, ...key, value: await readArgument(data ?? event) }
+    return { kind: 'raw', topic, ...key, raw: await readArgument(data ?? event) }
   }
   if (data === undefined) throw new CommandFailure(2, 'DATA is missing', "router publish TOPIC EVENT DATA, such as '{}' or null")
-  return { kind: 'event', topic, ...key, event, id: options.id ?? randomUUID(), data: await parseData(await readArgument(data)) }
+  return { kind: 'event', topic, ...key, event, id: options.id ?? randomUUID(), data: await parseData(String(await readArgument(data))) }
 }
 
-async function readArgument(argument: string): Promise<string> {
-  return argument === '-' ? await readAll(process.stdin) : argument
+async function readArgument(argument: string): Promise<Buffer> {
+  return argument === '-' ? await readAll(process.stdin) : Buffer.from(argument)
 }
 
 async function parseData(text: string): Promise<unknown> {
@@ -84,14 +85,12 @@ async function publish(record: PublishedRecord, options: PublishOptions): Promis
 
 /** False where no router is listening: its file was left behind. */
 async function publishToDev({ url, token }: DevAccess, record: PublishedRecord): Promise<boolean> {
-  if (record.kind === 'raw') throw new CommandFailure(2, 'the router in dev takes events, not raw records', 'name a broker with --broker')
-  const { kind: _, ...event } = record
   let response: Response
   try {
     response = await fetch(new URL('/api/publish', url), {
       method: 'POST',
       headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
-      body: JSON.stringify(event),
+      body: JSON.stringify(requestOf(record)),
       signal: AbortSignal.timeout(devTimeoutMs),
     })
   } catch (error) {
@@ -103,6 +102,13 @@ async function publishToDev({ url, token }: DevAccess, record: PublishedRecord):
   if (response.status === 401 || response.status === 404) return false
   if (!response.ok) throw new CommandFailure(2, `the router at ${url} did not take it: ${errorIn(answer)}`)
   return true
+}
+
+function requestOf({ kind, ...record }: PublishedRecord): object {
+  if (!('raw' in record)) return record
+  if (!isUtf8(record.raw))
+    throw new CommandFailure(2, 'the router in dev takes only text', 'name a broker with --broker to write other bytes')
+  return { ...record, raw: record.raw.toString() }
 }
 
 function isRefused(error: unknown): boolean {
@@ -120,7 +126,7 @@ function errorIn(answer: string): string {
 }
 
 function report(record: PublishedRecord, to: string): void {
-  if (record.kind === 'raw') print(`published ${Buffer.byteLength(record.value)} bytes to ${record.topic} (${to})`)
+  if (record.kind === 'raw') print(`published ${record.raw.length} bytes to ${record.topic} (${to})`)
   else print(`published ${record.event} to ${record.topic} (${to}), id ${record.id}`)
 }
 
