@@ -22,12 +22,19 @@ const STALE_METADATA: ReadonlySet<string> = new Set([
   'UNKNOWN_TOPIC_OR_PARTITION',
 ])
 
+/** What one partition's part of an answer holds, and where it began. */
+interface Delivery {
+  readonly reader: Reader
+  readonly from: number
+  readonly fetched: FetchedRecords
+}
+
 interface Reader extends TopicPartition {
   /** The next offset to fetch. */
   position: number
   paused: boolean
-  /** Fetched while paused: delivered at once on resume, and not fetched further until then. */
-  reserve: FetchedRecords | undefined
+  /** Fetched while paused, in order: delivered at once on resume, and not fetched further until then. */
+  reserve: Delivery[]
 }
 
 export interface FetcherOptions {
@@ -46,7 +53,18 @@ interface FetchResponse {
   readonly responses: readonly { readonly topicName: string; readonly partitions: readonly WirePartition[] }[]
 }
 
-/** Fetches the partitions of one assignment, one request at a time to each broker that leads some of them, until stopped. */
+/** A request on its way. */
+interface PendingFetch {
+  readonly cluster: Cluster
+  /** Where each partition stood when it was asked for: an answer for another place is no longer wanted. */
+  readonly asked: ReadonlyMap<Reader, number>
+  readonly response: Promise<FetchResponse>
+}
+
+/**
+ * Fetches the partitions of one assignment, one request at a time to each broker that leads some of them, until stopped. The next request
+ * is sent before the last answer is delivered: the broker gathers while the receiver works.
+ */
 export class PartitionFetcher {
   readonly #options: FetcherOptions
   readonly #readers: ReadonlyMap<string, Reader>
@@ -65,7 +83,7 @@ export class PartitionFetcher {
     this.#readers = new Map(
       options.positions.map(({ topic, partition, offset }) => [
         keyOf({ topic, partition }),
-        { topic, partition, position: offset, paused: false, reserve: undefined },
+        { topic, partition, position: offset, paused: false, reserve: [] },
       ]),
     )
   }
@@ -104,28 +122,43 @@ export class PartitionFetcher {
 
   async #loop(leader: string): Promise<void> {
     let failures = 0
+    let pending: PendingFetch | undefined
     while (!this.#stopping.signal.aborted) {
-      const readers = this.#led.get(leader) ?? []
-      if (readers.length === 0) break
-      const due = readers.filter(reader => reader.reserve === undefined && !(reader.paused && this.#reserveIsFull()))
-      if (due.length === 0) {
+      if ((this.#led.get(leader) ?? []).length === 0) break
+      pending ??= this.#request(leader)
+      if (pending === undefined) {
         await new Promise<void>(wake => this.#sleepers.push(wake))
         continue
       }
-      const cluster = this.#cluster
+      const current = pending
+      pending = undefined
       try {
-        const response = await this.#fetch(cluster, leader, due, due.length < readers.length)
+        const response = await current.response
         if (this.#stopping.signal.aborted) break
-        this.#take(response)
+        const deliveries = this.#take(response, current.asked)
+        pending = this.#request(leader)
+        this.#hand(deliveries)
         failures = 0
         this.#options.onSuccess()
       } catch (error) {
         if (this.#stopping.signal.aborted) break
-        this.#options.connection.failed(cluster, error)
+        this.#options.connection.failed(current.cluster, error)
         await this.#recover(error, failures++)
       }
     }
     this.#loops.delete(leader)
+  }
+
+  /** Asks for everything that may be fetched from this broker now; undefined while that is nothing. */
+  #request(leader: string): PendingFetch | undefined {
+    const readers = this.#led.get(leader) ?? []
+    const due = readers.filter(reader => reader.reserve.length === 0 && !(reader.paused && this.#reserveIsFull()))
+    if (due.length === 0) return undefined
+    const cluster = this.#cluster
+    const response = this.#fetch(cluster, leader, due, due.length < readers.length)
+    // Nobody may come to wait for it: the loop can end before.
+    response.catch(() => {})
+    return { cluster, asked: new Map(due.map(reader => [reader, reader.position])), response }
   }
 
   async #fetch(cluster: Cluster, leader: string, due: readonly Reader[], somePaused: boolean): Promise<FetchResponse> {
@@ -148,42 +181,68 @@ export class PartitionFetcher {
     })
   }
 
-  #take({ responses }: FetchResponse): void {
+  /** Moves the partitions on past what was fetched; handing it over comes after. */
+  #take({ responses }: FetchResponse, asked: ReadonlyMap<Reader, number>): readonly Delivery[] {
+    const deliveries: Delivery[] = []
     for (const { topicName, partitions } of responses) {
       for (const partition of partitions) {
         const reader = this.#readers.get(keyOf({ topic: topicName, partition: partition.partition }))
-        if (reader === undefined) continue
-        const fetched = readPartition(topicName, reader.position, partition)
-        if (fetched.nextOffset === reader.position) continue
-        if (reader.paused) this.#keep(reader, fetched)
-        else this.#deliver(reader, fetched)
+        if (reader === undefined || asked.get(reader) !== reader.position) continue
+        const from = reader.position
+        const fetched = readPartition(topicName, from, partition)
+        if (fetched.nextOffset === from) continue
+        reader.position = fetched.nextOffset
+        deliveries.push({ reader, from, fetched })
       }
     }
+    return deliveries
   }
 
-  #keep(reader: Reader, fetched: FetchedRecords): void {
-    reader.reserve = fetched
-    this.#reserved += fetched.bytes
+  /** Every partition gets its part, even where the receiver refuses another's: that one is fetched again. Throws the first refusal. */
+  #hand(deliveries: readonly Delivery[]): void {
+    const refusals: unknown[] = []
+    for (const delivery of deliveries) {
+      const { reader, fetched } = delivery
+      if (reader.paused || reader.reserve.length > 0) {
+        reader.reserve.push(delivery)
+        this.#reserved += fetched.bytes
+        continue
+      }
+      try {
+        this.#deliver(delivery)
+      } catch (error) {
+        refusals.push(error)
+      }
+    }
+    if (refusals.length > 0) throw refusals[0]
   }
 
   #deliverReserves(): void {
-    for (const reader of this.#readers.values()) {
-      const { reserve } = reader
-      if (reserve === undefined || reader.paused || this.#stopping.signal.aborted) continue
-      reader.reserve = undefined
-      this.#reserved -= reserve.bytes
+    for (const { reserve, paused } of this.#readers.values()) if (!paused) this.#deliverReserve(reserve)
+  }
+
+  #deliverReserve(reserve: Delivery[]): void {
+    for (let next = reserve[0]; next !== undefined && !next.reader.paused; next = reserve[0]) {
+      reserve.shift()
+      this.#reserved -= next.fetched.bytes
       try {
-        this.#deliver(reader, reserve)
+        this.#deliver(next)
       } catch (error) {
-        // Not taken: it is fetched again.
         this.#options.onFailure(error, 0)
       }
     }
   }
 
-  #deliver(reader: Reader, { records, nextOffset, highWatermark }: FetchedRecords): void {
-    this.#options.sink.records(reader.topic, reader.partition, records, nextOffset, highWatermark)
-    reader.position = nextOffset
+  #deliver({ reader, from, fetched }: Delivery): void {
+    if (this.#stopping.signal.aborted) return
+    try {
+      this.#options.sink.records(reader.topic, reader.partition, fetched.records, fetched.nextOffset, fetched.highWatermark)
+    } catch (error) {
+      // Not taken: fetched again from there, with all that came after it.
+      reader.position = from
+      for (const { fetched: later } of reader.reserve.splice(0)) this.#reserved -= later.bytes
+      throw error
+    }
   }
 
   async #recover(error: unknown, failures: number): Promise<void> {
