@@ -60,14 +60,15 @@ async function runTests(filters) {
   try {
     say('')
     const reporters = ['--reporter=default', `--reporter=${join(root, 'test/run/count-reporter.mjs')}`]
-    const env = { ...process.env, ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }), SIGNALBOX_TEST_REPORT: report }
+    // Files that tests leave behind go away with the folder, also when the run is interrupted.
+    const env = { ...process.env, ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }), SIGNALBOX_TEST_REPORT: report, TMPDIR: folder }
     const args = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...reporters, ...filters]
     const { ok, output } = await runCommand(process.execPath, args, { cwd: root, env, show: true, limitMs: vitestLimitMs })
     if (interrupted) return
     if (output !== '') say(output)
     countTests(existsSync(report) ? JSON.parse(readFileSync(report, 'utf8')) : undefined, ok)
   } finally {
-    rmSync(folder, { recursive: true, force: true })
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }
 }
 

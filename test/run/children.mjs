@@ -27,6 +27,8 @@ export function runCommand(command, args, { cwd, env = process.env, show = false
     const finish = (ok, extra) => {
       clearTimeout(timer)
       running.delete(child)
+      // What it has started and left behind.
+      end(child, 'SIGKILL')
       if (extra !== undefined) output.push(extra)
       resolve({ ok, output: output.join('').trim(), seconds: (performance.now() - startedAt) / 1000 })
     }
