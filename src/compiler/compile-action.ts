@@ -2,12 +2,14 @@ import type { ValuePath } from '../config/source-document.ts'
 import type { ActionSource, ActionType } from './action-type.ts'
 import { compileCondition } from './condition.ts'
 import { compileData } from './data-template.ts'
-import { compilePath, type FieldPath } from './field-path.ts'
+import { compilePath, type FieldPath, splitPath } from './field-path.ts'
 import { compileName } from './name-template.ts'
 import type { ActionPlan, DeadLetterPolicy, ForEachPlan } from './plan.ts'
 import { deadLetterPolicy, mergePolicies, type Policies } from './policies.ts'
+import { presentPaths } from './present-paths.ts'
 import type { ProjectContext } from './project-context.ts'
 import { resolveInProject } from './project-path.ts'
+import type { SchemaView } from './schema-view.ts'
 import { type Scope, TemplateError } from './scope.ts'
 import type { SourceSection } from './source-section.ts'
 import { readFieldPath, type TemplateContext } from './template-context.ts'
@@ -22,6 +24,10 @@ export interface ActionSurroundings {
   readonly deadLetter: DeadLetterPolicy
   /** `as` of the actions before it. */
   readonly results: readonly string[]
+  /** What the route's JSON Schema says of `data`. */
+  readonly data: SchemaView | undefined
+  /** Paths that the route's `when` has made sure of. */
+  readonly present: readonly string[]
 }
 
 /** Undefined after reporting, or where the schema check has reported it. */
@@ -30,16 +36,19 @@ export function compileAction(section: SourceSection, position: number, around: 
   const type = project.actions.find(candidate => section.has(candidate.key))
   const policies = mergePolicies(around.policies, section)
   const deadLetter = levelDeadLetter(section, policies, around.deadLetter)
-  const outside: TemplateContext = { report: section.report, results: around.results, item: false }
+  const present = new Set([...around.present, ...presentPaths(section.value('when'))])
+  const outside: TemplateContext = { report: section.report, results: around.results, item: false, schemas: { data: around.data }, present }
   const forEach = section.isReadable('forEach') ? compileForEach(outside, section) : undefined
   const when = section.has('when') ? compileCondition(outside, section.pathOf('when'), section.value('when')) : undefined
-  const inside: TemplateContext = { ...outside, item: section.has('forEach') }
+  const item = forEach === undefined ? undefined : elementSchema(around.data, forEach.path)
+  const inside: TemplateContext = { ...outside, item: section.has('forEach'), schemas: { data: around.data, item } }
   const action = type?.compile(actionSource(section, type, inside, around))
   if (type === undefined && section.report.document.isSound(section.path)) {
     const keys = project.actions.map(candidate => candidate.key)
     section.report.at(section.path, 'schema-missing-key', `An action needs one of ${keys.join(', ')}`)
   }
   if (action === undefined) return undefined
+  reportLongRetries(section, policies)
   return {
     position,
     as: section.text('as'),
@@ -51,6 +60,25 @@ export function compileAction(section: SourceSection, position: number, around: 
     continueOnError: section.flag('continueOnError') ?? false,
     action,
   }
+}
+
+/** A key waits for its retries: longer than this is hardly meant, in ms. */
+const longestRetries = 3_600_000
+
+function reportLongRetries(section: SourceSection, { retry, timeoutMs }: Policies): void {
+  if (retry.attempts > 1_000_000) return
+  let total = retry.attempts * timeoutMs
+  for (let wait = 1; wait < retry.attempts && total <= longestRetries; wait++) {
+    const growth = retry.backoff === 'fixed' ? 1 : retry.backoff === 'linear' ? wait : 2 ** Math.min(wait - 1, 52)
+    total += Math.min(retry.maxDelayMs, retry.delayMs * growth)
+  }
+  if (total <= longestRetries) return
+  section.report.warn(
+    section.isReadable('retry') ? section.pathOf('retry') : section.path,
+    'retry-long',
+    `${retry.attempts} attempts of up to ${timeoutMs / 1000}s and the waits between them can take over an hour, and the messages of the key wait all that time`,
+    'Use fewer attempts, a shorter `timeout` or a smaller `maxDelay`, and replay from the dead-letter topic',
+  )
 }
 
 /** The dead-letter policy at one level; reports where `deadLetter: none` takes effect without `onFailure`. */
@@ -66,6 +94,12 @@ export function levelDeadLetter(section: SourceSection, policies: Policies, inhe
       'Add onFailure: skip (drop it, counted) or onFailure: stop (pause the partition)',
     )
   return inherited
+}
+
+/** What is known of the elements of a list below `data`. */
+function elementSchema(data: SchemaView | undefined, path: string): SchemaView | undefined {
+  const [root, ...segments] = splitPath(path)?.parts ?? []
+  return root === 'data' ? data?.elements(segments) : undefined
 }
 
 /** More elements than this in one message are refused: one message must not become a flood. */

@@ -5,6 +5,7 @@ import type { ActionType } from './action-type.ts'
 import { compileSubscription } from './compile-subscription.ts'
 import { schemaCompiler } from './data-schema.ts'
 import { reportOn } from './document-report.ts'
+import { findLoops } from './find-loops.ts'
 import type { DeadLetterPolicy, RoutingPlan, SubscriptionPlan } from './plan.ts'
 import { appPolicies, deadLetterPolicy, namedDeadLetterTopic } from './policies.ts'
 import type { ProjectContext } from './project-context.ts'
@@ -38,6 +39,7 @@ export function compilePlan(
     apps: router.server.apps.map(app => app.id),
     actions,
     schemas: schemaCompiler(input.eventSchemas),
+    eventSchemas: input.eventSchemas,
     deadLetterTopics: new Set([policies.deadLetter.topic, ...sections.flatMap(fileDeadLetterTopics)].filter(topic => topic !== undefined)),
     fileExists: relative => input.fileExists(relative),
   }
@@ -48,7 +50,9 @@ export function compilePlan(
     if (section.flag('enabled') !== false) enabled.push({ section, plan })
   }
   reportGroupConflicts(enabled)
-  return { plan: { subscriptions: enabled.map(({ plan }) => plan) }, problems: withoutRepeats(problems) }
+  const plan = { subscriptions: enabled.map(({ plan }) => plan) }
+  problems.push(...findLoops(plan, new Map(input.routeFiles.map(document => [document.file, document]))))
+  return { plan, problems: withoutRepeats(problems) }
 }
 
 function appDeadLetter(policy: DeadLetterPolicy | undefined, problems: Problem[]): DeadLetterPolicy {

@@ -3,8 +3,10 @@ import { compileCondition } from './condition.ts'
 import { eventPatternFault } from './event-matcher.ts'
 import type { ActionPlan, DataSchema, DeadLetterPolicy, RoutePlan } from './plan.ts'
 import { mergePolicies, type Policies } from './policies.ts'
+import { presentPaths } from './present-paths.ts'
 import type { ProjectContext } from './project-context.ts'
 import { resolveInProject } from './project-path.ts'
+import { schemaView } from './schema-view.ts'
 import { SourceSection } from './source-section.ts'
 
 /** What a route inherits from its file. */
@@ -22,16 +24,27 @@ export function compileRoute(section: SourceSection, name: string, around: Route
   const { report } = section
   const policies = mergePolicies(around.policies, section)
   const deadLetter = levelDeadLetter(section, policies, around.deadLetter)
+  const schema = section.isReadable('schema') ? compileSchema(section, around.project) : undefined
+  const data = schema === undefined ? undefined : schemaView(around.project.eventSchemas, schema.file)
   const when = section.has('when')
-    ? compileCondition({ report, results: [], item: false }, section.pathOf('when'), section.value('when'))
+    ? compileCondition({ report, results: [], item: false, schemas: { data } }, section.pathOf('when'), section.value('when'))
     : undefined
-  const actions = compileActions(section, { project: around.project, broker: around.broker, policies, deadLetter, results: [] })
+  const present = presentPaths(section.value('when'))
+  const actions = compileActions(section, {
+    project: around.project,
+    broker: around.broker,
+    policies,
+    deadLetter,
+    results: [],
+    data,
+    present,
+  })
   return {
     name,
     id: `${around.subscription}/${name}`,
     events: compileEvents(section),
     when,
-    schema: section.isReadable('schema') ? compileSchema(section, around.project) : undefined,
+    schema,
     actions,
     deadLetter,
     retry: policies.retry,

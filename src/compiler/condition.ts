@@ -1,10 +1,11 @@
 import type { ValuePath } from '../config/source-document.ts'
 import { compileTest } from './condition-operators.ts'
-import { compilePath } from './field-path.ts'
+import { compilePath, type FieldPath } from './field-path.ts'
 import { flowYaml } from './flow-yaml.ts'
+import { neverHolds } from './never-holds.ts'
 import type { Condition, ConditionFailure, Scope } from './scope.ts'
 import { isMap } from './source-section.ts'
-import { readFieldPath, type TemplateContext } from './template-context.ts'
+import { readFieldPath, schemaOf, type TemplateContext } from './template-context.ts'
 
 /**
  * Compiles `when`: every line must hold. A line is `all:` or `any:` (lists of conditions), `not:` (a condition), or a path with
@@ -40,11 +41,19 @@ function compileLine(context: TemplateContext, path: ValuePath, key: string, val
   const test = compileTest(context, path, value)
   if (field === undefined || test === undefined) return undefined
   const read = compilePath(field)
+  reportNeverHolds(context, path, field, value)
   const line = `${key}: ${flowYaml(value)}`
   const condition = (scope: Scope) => test(read(scope), scope)
   return Object.assign(condition, {
     failure: (scope: Scope) => (condition(scope) ? undefined : { line, path: field.text, seen: read(scope) }),
   })
+}
+
+function reportNeverHolds(context: TemplateContext, path: ValuePath, field: FieldPath, expected: unknown): void {
+  const never = neverHolds(field.text, expected, schemaOf(context, field)?.facts(field.segments))
+  if (never === undefined) return
+  if (never.isContradiction) context.report.at(path, 'when-never', never.message, never.hint)
+  else context.report.warn(path, 'when-never', never.message, never.hint)
 }
 
 function compileList(context: TemplateContext, path: ValuePath, key: 'all' | 'any', value: unknown): Condition | undefined {

@@ -1,5 +1,6 @@
 import type { ValuePath } from '../config/source-document.ts'
 import type { DataSource } from './action-type.ts'
+import { checkScalars } from './field-checks.ts'
 import { type Scope, type Template, TemplateError } from './scope.ts'
 import type { TemplateContext } from './template-context.ts'
 import { type CompiledPart, type CompiledTemplate, compileTemplate } from './template-expression.ts'
@@ -90,6 +91,7 @@ function compileLeaf(context: TemplateContext, path: ValuePath, text: string, is
     if (!only.isWholeData || isRoot) return { kind: 'templated', render: only.read, canFail: only.canFail }
     return { kind: 'templated', render: scope => refuseBytes(only.read(scope), text), canFail: true }
   }
+  checkScalars(context, path, template, { noun: 'a text', mayBeMissing: false })
   if (template.parts.every(part => part.kind === 'text')) return { kind: 'constant', value: template.parts.map(part => part.text).join('') }
   return {
     kind: 'templated',

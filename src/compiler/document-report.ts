@@ -1,13 +1,15 @@
 import { problemAt, type SourceDocument, type ValuePath } from '../config/source-document.ts'
-import type { Position, Problem, ProblemCode, RelatedPlace, SourceRange } from '../diagnostics/problem.ts'
+import type { Position, Problem, ProblemCode, RelatedPlace, Severity, SourceRange } from '../diagnostics/problem.ts'
 
 /** Collects the problems of one document, each at the place a person has to change. */
 export interface DocumentReport {
   readonly document: SourceDocument
   at(path: ValuePath, code: ProblemCode, message: string, hint?: string, related?: readonly RelatedPlace[]): void
-  atKey(path: ValuePath, code: ProblemCode, message: string, hint?: string): void
+  atKey(path: ValuePath, code: ProblemCode, message: string, hint?: string, severity?: Severity): void
   /** Inside the text at `path`: `length` characters from `index`. */
-  inText(path: ValuePath, index: number, length: number, code: ProblemCode, message: string, hint?: string): void
+  inText(path: ValuePath, index: number, length: number, code: ProblemCode, message: string, hint?: string, severity?: Severity): void
+  /** What works and is most likely not meant. */
+  warn(path: ValuePath, code: ProblemCode, message: string, hint?: string): void
 }
 
 /** Problems go to `problems`. */
@@ -18,13 +20,16 @@ export function reportOn(document: SourceDocument, problems: Problem[]): Documen
       const problem = problemAt(document, path, code, message, hint === undefined ? {} : { hint })
       problems.push(related === undefined ? problem : { ...problem, related })
     },
-    atKey(path, code, message, hint) {
+    atKey(path, code, message, hint, severity = 'error') {
       const range = document.keyRangeOf(path)
-      problems.push(problemAt(document, path, code, message, hint === undefined ? { range } : { range, hint }))
+      problems.push(problemAt(document, path, code, message, { range, severity, ...(hint === undefined ? {} : { hint }) }))
     },
-    inText(path, index, length, code, message, hint) {
+    inText(path, index, length, code, message, hint, severity = 'error') {
       const range = rangeIn(document, path, index, length)
-      problems.push(problemAt(document, path, code, message, hint === undefined ? { range } : { range, hint }))
+      problems.push(problemAt(document, path, code, message, { range, severity, ...(hint === undefined ? {} : { hint }) }))
+    },
+    warn(path, code, message, hint) {
+      problems.push(problemAt(document, path, code, message, { severity: 'warning', ...(hint === undefined ? {} : { hint }) }))
     },
   }
 }

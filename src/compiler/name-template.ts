@@ -1,5 +1,6 @@
 import type { ValuePath } from '../config/source-document.ts'
 import type { NameSource } from './action-type.ts'
+import { checkScalars } from './field-checks.ts'
 import { firstIllegal, type NameRules, nameRules, showCharacter, topicNameFault } from './name-place.ts'
 import type { NamePlace } from './plan.ts'
 import { type Template, TemplateError } from './scope.ts'
@@ -17,7 +18,11 @@ export function compileName(context: TemplateContext, path: ValuePath, text: str
     const constant = template.parts.map(part => part.text).join('')
     return { text, render: () => constant, constant, lonePath: undefined }
   }
-  const lonePath = template.parts.length === 1 && only?.kind === 'value' && only.isPath ? only.read : undefined
+  const lonePath = template.parts.length === 1 && only?.kind === 'value' && only.path !== undefined ? only.read : undefined
+  checkScalars(context, path, template, {
+    noun: nameRules[place].noun,
+    mayBeMissing: lonePath !== undefined && (place === 'key' || place === 'id'),
+  })
   return { text, render: compileRender(template, place), constant: undefined, lonePath }
 }
 

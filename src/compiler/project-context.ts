@@ -9,6 +9,8 @@ export interface ProjectContext {
   readonly apps: readonly string[]
   readonly actions: readonly ActionType[]
   readonly schemas: SchemaCompiler
+  /** Parsed JSON Schemas by their path relative to the project's root. */
+  readonly eventSchemas: ReadonlyMap<string, unknown>
   /** Every topic that some `deadLetter` of the project names. */
   readonly deadLetterTopics: ReadonlySet<string>
   fileExists(relative: string): boolean

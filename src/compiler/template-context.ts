@@ -1,7 +1,9 @@
 import { didYouMean } from '../config/did-you-mean.ts'
 import type { ValuePath } from '../config/source-document.ts'
+import type { Severity } from '../diagnostics/problem.ts'
 import type { DocumentReport } from './document-report.ts'
 import { type FieldPath, rootedPath, splitPath, type WrittenPath } from './field-path.ts'
+import type { SchemaView } from './schema-view.ts'
 import { scopeRoots } from './scope.ts'
 
 /** What paths may read where they stand, and where their problems go. */
@@ -11,6 +13,10 @@ export interface TemplateContext {
   readonly results: readonly string[]
   /** True inside `forEach`: `item` can be read. */
   readonly item: boolean
+  /** What the JSON Schema of the route's events says of the fields below `data`, and of the elements of `forEach`. */
+  readonly schemas?: { readonly data?: SchemaView | undefined; readonly item?: SchemaView | undefined }
+  /** Paths that a `when` has made sure of. */
+  readonly present?: ReadonlySet<string>
 }
 
 /** Where a path stands: inside a text, or in a map's key (`when`). */
@@ -70,17 +76,46 @@ export function resolvePath(context: TemplateContext, place: PathPlace, written:
     )
     return undefined
   }
+  checkDeclared(context, place, path)
   return path
+}
+
+/** The event's schema says that a path leads nowhere: most likely it is misspelt. */
+function checkDeclared(context: TemplateContext, place: PathPlace, path: FieldPath): void {
+  const view = schemaOf(context, path)
+  const facts = view?.facts(path.segments)
+  if (view === undefined || facts?.kind !== 'undeclared') return
+  const { depth, declared, isImpossible } = facts
+  const parent = [path.root, ...path.segments.slice(0, depth)].join('.')
+  const name = path.segments[depth] ?? ''
+  const near = didYouMean(name, declared)
+  const known = declared.length === 0 ? `\`${parent}\` has no fields` : `\`${parent}\` has ${listed(declared)}`
+  const hint = near === undefined ? known : `Did you mean \`${[parent, near, ...path.segments.slice(depth + 1)].join('.')}\`?`
+  const message = `${view.file} declares no \`${[parent, name].join('.')}\``
+  report(context, place, path.text.length, 'field-undeclared', message, hint, isImpossible ? 'error' : 'warning')
+}
+
+/** What is known of the value that a path leads to; undefined where no schema says anything. */
+export function schemaOf(context: TemplateContext, { root, segments }: FieldPath): SchemaView | undefined {
+  if (root === 'item') return context.schemas?.item
+  return root === 'data' && segments.length > 0 ? context.schemas?.data : undefined
+}
+
+const mostListed = 8
+
+function listed(names: readonly string[]): string {
+  return `${names.slice(0, mostListed).join(', ')}${names.length > mostListed ? ', …' : ''}`
 }
 
 function report(
   context: TemplateContext,
   place: PathPlace,
   length: number,
-  code: 'template-root' | 'template-syntax' | 'results-unknown',
+  code: 'template-root' | 'template-syntax' | 'results-unknown' | 'field-undeclared',
   message: string,
   hint: string,
+  severity: Severity = 'error',
 ): void {
-  if (place.kind === 'key') context.report.atKey(place.path, code, message, hint)
-  else context.report.inText(place.path, place.index, length, code, message, hint)
+  if (place.kind === 'key') context.report.atKey(place.path, code, message, hint, severity)
+  else context.report.inText(place.path, place.index, length, code, message, hint, severity)
 }

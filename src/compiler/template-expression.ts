@@ -1,6 +1,6 @@
 import { didYouMean } from '../config/did-you-mean.ts'
 import type { ValuePath } from '../config/source-document.ts'
-import { compilePath } from './field-path.ts'
+import { compilePath, type FieldPath } from './field-path.ts'
 import type { Template } from './scope.ts'
 import { resolvePath, type TemplateContext } from './template-context.ts'
 import { type CompiledValue, findHelper, type HelperArgument, helperNames } from './template-helpers.ts'
@@ -18,8 +18,10 @@ export interface CompiledExpression extends CompiledValue {
   readonly kind: 'value'
   /** As written: `data.user_id`, `lower data.name`. */
   readonly text: string
-  /** A path and nothing else. */
-  readonly isPath: boolean
+  /** A path and nothing else; undefined for a helper's call. */
+  readonly path: FieldPath | undefined
+  /** Where it starts in the template's text. */
+  readonly index: number
   /** Always a text or a finite number, in every message. */
   readonly alwaysScalar: boolean
   /** The whole `data` of the message, which may be bytes. */
@@ -63,7 +65,8 @@ function compileExpression(place: TemplatePlace, written: WrittenExpression): Co
       text: written.text,
       read: compilePath(path),
       canFail: false,
-      isPath: true,
+      path,
+      index: written.index,
       alwaysScalar: whole && alwaysScalarRoots.has(path.root),
       isWholeData: whole && path.root === 'data',
     }
@@ -72,7 +75,7 @@ function compileExpression(place: TemplatePlace, written: WrittenExpression): Co
   const value = compileCall(place, call)
   return value === undefined
     ? undefined
-    : { kind: 'value', text: written.text, isPath: false, alwaysScalar: false, isWholeData: false, ...value }
+    : { kind: 'value', text: written.text, path: undefined, index: written.index, alwaysScalar: false, isWholeData: false, ...value }
 }
 
 function compileCall(place: TemplatePlace, call: WrittenExpression & { readonly kind: 'call' }): CompiledValue | undefined {

@@ -28,11 +28,18 @@ const problemCodes = {
   'event-pattern': 'An event pattern is malformed',
   'topic-name': 'A topic name or pattern is malformed',
   'when-condition': 'A condition cannot be evaluated',
+  'when-never': 'A condition holds for no message',
+  'event-loop': 'Events go round in a circle: a route emits or dead-letters what leads back to it',
+  'retry-long': 'The retries of an action can hold up its key for more than an hour',
   'regex-syntax': 'A regular expression is not valid RE2',
   'results-unknown': 'A template reads results of an action that does not run before it',
+  'field-undeclared': "A path leads to a field that the JSON Schema of the route's events does not have",
+  'field-optional': 'A value that a name or a text needs may be missing or null in a valid event',
+  'field-type': 'A value that a name or a text needs is an object or a list in every valid event',
   'broker-unknown': 'A route file names a broker that router.yaml does not define',
   'handler-missing': 'A handler module does not exist or lies outside the project',
   'handler-invalid': 'A handler module cannot be loaded or does not export a function',
+  'file-unused': 'A schema or a handler lies beside those that routes use, and no route uses it',
   'json-schema-invalid': 'A JSON Schema that a route names is missing or invalid',
   'when-number': 'A number in a condition that YAML reads differently than it looks',
   'subscription-conflict': 'Two route files give one subscription name',
@@ -43,3 +50,8 @@ const problemCodes = {
 } as const
 
 export type ProblemCode = keyof typeof problemCodes
+
+/** What a code stands for, in one sentence. */
+export function describeCode(code: ProblemCode): string {
+  return problemCodes[code]
+}

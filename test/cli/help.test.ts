@@ -31,7 +31,7 @@ describe('what cannot be run exits with 2 and says why on stderr', () => {
     ['no command', [], 'Usage: router'],
     ['a mistyped command', ['validat'], 'Did you mean validate?'],
     ['a mistyped flag', ['validate', '--formt', 'json'], 'Did you mean --format?'],
-    ['an unknown format', ['validate', '--format', 'xml'], 'Allowed choices are pretty, json'],
+    ['an unknown format', ['validate', '--format', 'xml'], 'Allowed choices are pretty, json, github, sarif'],
     ['a port that is no number', ['run', '--port', 'x'], 'Expected a whole number from 0 to 65535'],
     ['a port out of range', ['dev', '--port', '70000'], 'Expected a whole number from 0 to 65535'],
     ['a batch of nothing', ['run', '--batch-size', '0'], 'Expected a whole number from 1'],

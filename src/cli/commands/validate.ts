@@ -1,12 +1,14 @@
 import { accessSync, constants, realpathSync } from 'node:fs'
 import { dirname, isAbsolute, relative, resolve, sep } from 'node:path'
 import { type Command, Option } from 'commander'
+import type { Problem } from '../../diagnostics/problem.ts'
 import { CommandFailure } from '../failure.ts'
 import { hasColor, print } from '../output.ts'
+import { packageVersion } from '../package-files.ts'
 import { type GlobalOptions, projectRoot } from '../project-root.ts'
 
 interface ValidateOptions extends GlobalOptions {
-  readonly format: 'pretty' | 'json'
+  readonly format: 'pretty' | 'json' | 'github' | 'sarif'
   readonly denyWarnings?: true
 }
 
@@ -18,9 +20,12 @@ export function addValidate(program: Command): void {
       'Reads router.yaml and the route files and prints every problem at once.\nExit code 0: none; 1: some; 2: a file is missing or unreadable.',
     )
     .argument('[paths...]', 'route files or folders (default: all of routes/)')
-    .addOption(new Option('--format <format>', 'how to print problems').choices(['pretty', 'json']).default('pretty'))
+    .addOption(new Option('--format <format>', 'how to print problems').choices(['pretty', 'json', 'github', 'sarif']).default('pretty'))
     .option('--deny-warnings', 'warnings fail too')
-    .addHelpText('after', '\nExamples:\n  $ router validate\n  $ router validate routes/orders.yaml --format json --deny-warnings\n')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ router validate\n  $ router validate routes/orders.yaml --format json --deny-warnings\n  $ router validate --format github\n',
+    )
     .action(async (paths: readonly string[], _options: unknown, command: Command) => {
       process.exitCode = await validate(paths, command.optsWithGlobals<ValidateOptions>())
     })
@@ -30,22 +35,55 @@ async function validate(paths: readonly string[], options: ValidateOptions): Pro
   const [first] = paths
   const root = projectRoot(options, first === undefined ? undefined : dirname(resolve(first)))
   const named = paths.map(path => insideProject(root, path))
-  const [{ draftBlueprint }, { formatPretty }, { formatJson }, { hasErrors }] = await Promise.all([
+  const [{ draftBlueprint, handlersOf }, { hasErrors }, { missingExports }, { unusedFiles }, { sortProblems }] = await Promise.all([
     import('../../runtime/blueprint.ts'),
-    import('../../diagnostics/format-pretty.ts'),
-    import('../../diagnostics/format-json.ts'),
     import('../../diagnostics/problem.ts'),
+    import('../../config/handler-exports.ts'),
+    import('../../config/unused-files.ts'),
+    import('../../diagnostics/sort-problems.ts'),
   ])
-  const { project, problems } = await draftBlueprint({
+  const { project, plan, ...draft } = await draftBlueprint({
     root,
     env: process.env,
     mode: 'validate',
     ...(named.length === 0 ? {} : { paths: named }),
   })
-  if (options.format === 'json') print(formatJson(problems))
-  else if (problems.length > 0) print(formatPretty(problems, project.sources, { color: hasColor(process.stdout) }))
-  else print(`${counted(project.routeFiles.length, 'route file')}, ${counted(countRoutes(project.routeFiles), 'route')}: no problems`)
+  const handlers = handlersOf(plan)
+  const problems = sortProblems([
+    ...draft.problems,
+    ...missingExports(root, handlers),
+    // Only the whole project can tell what nobody uses; a file with errors may be the one that does.
+    ...(named.length > 0 || hasErrors(draft.problems)
+      ? []
+      : unusedFiles(root, { schemas: project.eventSchemas.keys(), handlers: handlers.map(({ module }) => module) })),
+  ])
+  if (options.format !== 'pretty') print(await formatForPrograms(options.format, problems, folderFromHere(root)))
+  else if (problems.length > 0) {
+    const { formatPretty } = await import('../../diagnostics/format-pretty.ts')
+    print(formatPretty(problems, project.sources, { color: hasColor(process.stdout) }))
+  } else print(`${counted(project.routeFiles.length, 'route file')}, ${counted(countRoutes(project.routeFiles), 'route')}: no problems`)
   return hasErrors(problems) || (options.denyWarnings === true && problems.length > 0) ? 1 : 0
+}
+
+async function formatForPrograms(
+  format: Exclude<ValidateOptions['format'], 'pretty'>,
+  problems: readonly Problem[],
+  folder: string,
+): Promise<string> {
+  switch (format) {
+    case 'json':
+      return (await import('../../diagnostics/format-json.ts')).formatJson(problems)
+    case 'github':
+      return (await import('../../diagnostics/format-github.ts')).formatGithub(problems, folder)
+    case 'sarif':
+      return (await import('../../diagnostics/format-sarif.ts')).formatSarif(problems, packageVersion(), folder)
+  }
+}
+
+/** The project's folder as a prefix for its files: code hosts count paths from where the command runs, the repository's root. */
+function folderFromHere(root: string): string {
+  const folder = relative(process.cwd(), root).split(sep).join('/')
+  return folder === '' || folder.startsWith('..') ? '' : `${folder}/`
 }
 
 /** The path relative to the project's root, with forward slashes. Throws CommandFailure for one that cannot be read or lies elsewhere. */

@@ -1,0 +1,56 @@
+import { describe, expect, test } from 'vitest'
+import { missingExports } from '../../src/config/handler-exports.ts'
+import { unusedFiles } from '../../src/config/unused-files.ts'
+import { makeProject } from '../support/project.ts'
+
+const range = { start: { line: 1, column: 1 }, end: { line: 1, column: 2 } }
+
+describe('handlers that are not exported', () => {
+  const faultsOf = async (text: string, exportName = 'default') => {
+    const { root } = await makeProject({ 'h.ts': text })
+    return missingExports(root, [{ module: 'h.ts', exportName, file: 'routes/a.yaml', range }]).map(({ message }) => message)
+  }
+
+  test.each([
+    'export default defineHandler(async () => {})',
+    'const a = () => {}\nexport { a as default }',
+    'module.exports = () => {}',
+    "export * from './other.ts'",
+  ])('%s has a default', async text => {
+    expect(await faultsOf(text)).toEqual([])
+  })
+
+  test.each(['export const a = () => {}', '// export default a\nexport const b = 1', '/* export default */'])('%s has none', async text => {
+    expect(await faultsOf(text)).toEqual(['h.ts has no default export'])
+  })
+
+  test.each(['export async function send() {}', 'export const other = 1, send = () => {}', 'const send = 1\nexport { other, send }'])(
+    '%s has what is named',
+    async text => {
+      expect(await faultsOf(text, 'send')).toEqual([])
+    },
+  )
+
+  test('another name is none', async () => {
+    expect(await faultsOf('export const sender = 1', 'send')).toEqual(['h.ts has no export `send`'])
+  })
+})
+
+test('schemas and handlers beside used ones that nobody uses are warned of; helpers, tests and other files are not', async () => {
+  const { root } = await makeProject({
+    'schemas/used.json': '{"$schema": "x"}',
+    'schemas/left.json': '{"$schema": "x"}',
+    'schemas/data.json': '{}',
+    'schemas/routes.schema.json': '{"$schema": "x"}',
+    'handlers/used.ts': 'defineHandler()',
+    'handlers/left.ts': 'defineHandler()',
+    'handlers/database.ts': 'export const db = 1',
+    'handlers/left.test.ts': 'defineHandler()',
+    'elsewhere/x.ts': 'defineHandler()',
+  })
+  const problems = unusedFiles(root, { schemas: ['schemas/used.json'], handlers: ['handlers/used.ts', 'handlers/missing.ts'] })
+  expect(problems.map(({ severity, file, message }) => `${severity} ${file} ${message}`)).toEqual([
+    'warning schemas/left.json No route uses this schema',
+    'warning handlers/left.ts No route uses this handler',
+  ])
+})
