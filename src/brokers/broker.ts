@@ -101,13 +101,20 @@ export interface Consumer {
 
 export type BrokerErrorCode =
   | 'unreachable'
+  /** No secure connection: a certificate is refused, or one side speaks TLS and the other does not. */
+  | 'tls'
   | 'authentication'
   | 'authorization'
   | 'unknown-topic'
+  /** No broker would take the name. */
+  | 'invalid-topic'
   | 'record-too-large'
   | 'invalid-config'
   | 'closed'
   | 'failed'
+
+/** What somebody can mend at the broker while the message waits: such a write must be tried again, though the broker refused it. */
+const MENDABLE: ReadonlySet<BrokerErrorCode> = new Set(['unreachable', 'tls', 'authentication', 'authorization', 'unknown-topic', 'closed'])
 
 export class BrokerError extends Error {
   override readonly name = 'BrokerError'
@@ -118,5 +125,10 @@ export class BrokerError extends Error {
     super(message, { cause: options.cause })
     this.code = code
     this.retriable = options.retriable
+  }
+
+  /** True for a record that no try will ever write: too large, or of an illegal shape. The engine does not retry it. */
+  get permanent(): boolean {
+    return !this.retriable && !MENDABLE.has(this.code)
   }
 }

@@ -8,7 +8,7 @@ const LEGAL = /^[a-zA-Z0-9._-]{1,249}$/
 export function assertTopicName(topic: string): void {
   if (LEGAL.test(topic) && topic !== '.' && topic !== '..') return
   throw new BrokerError(
-    'unknown-topic',
+    'invalid-topic',
     `${JSON.stringify(topic.slice(0, 250))} cannot be a topic: names are 1 to 249 letters, digits, ".", "_" and "-"`,
     {
       retriable: false,

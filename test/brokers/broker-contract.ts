@@ -379,7 +379,7 @@ export function brokerContract({ open }: BrokerUnderTest): void {
     expect(codes).toEqual([
       'written',
       ['BrokerError', 'record-too-large'],
-      ['BrokerError', 'unknown-topic'],
+      ['BrokerError', 'invalid-topic'],
       ['BrokerError', 'failed'],
       'written',
     ])

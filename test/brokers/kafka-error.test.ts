@@ -22,13 +22,16 @@ describe('an error of Kafka', () => {
   })
 
   test.each([
-    ['UNKNOWN_TOPIC_OR_PARTITION', 'unknown-topic'],
-    ['MESSAGE_TOO_LARGE', 'record-too-large'],
-    ['TOPIC_AUTHORIZATION_FAILED', 'authorization'],
-    ['SOMETHING_ELSE', 'failed'],
-  ])('%s is %s', (type, code) => {
+    ['UNKNOWN_TOPIC_OR_PARTITION', 'unknown-topic', 'is waited for'],
+    ['TOPIC_AUTHORIZATION_FAILED', 'authorization', 'is waited for'],
+    ['SASL_AUTHENTICATION_FAILED', 'authentication', 'is waited for'],
+    ['INVALID_TOPIC_EXCEPTION', 'invalid-topic', 'is for good'],
+    ['MESSAGE_TOO_LARGE', 'record-too-large', 'is for good'],
+    ['SOMETHING_ELSE', 'failed', 'is for good'],
+  ])('%s is %s and %s', (type, code, lasting) => {
     const error = toBrokerError(refused(type), 'writing to topic "t"', BROKERS)
-    expect(error).toMatchObject({ code, retriable: false, message: `Kafka refused writing to topic "t": it said ${type}` })
+    const message = `Kafka refused writing to topic "t": it said ${type}`
+    expect(error).toMatchObject({ code, retriable: false, permanent: lasting === 'is for good', message })
   })
 
   test('that Kafka calls temporary can be tried again', () => {

@@ -27,7 +27,7 @@ const UNREACHABLE: ReadonlySet<string> = new Set([
 
 const BY_TYPE: Readonly<Record<string, BrokerErrorCode>> = {
   UNKNOWN_TOPIC_OR_PARTITION: 'unknown-topic',
-  INVALID_TOPIC_EXCEPTION: 'unknown-topic',
+  INVALID_TOPIC_EXCEPTION: 'invalid-topic',
   MESSAGE_TOO_LARGE: 'record-too-large',
   RECORD_LIST_TOO_LARGE: 'record-too-large',
   SASL_AUTHENTICATION_FAILED: 'authentication',

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Message, Producer } from 'kafkajs'
-import { BrokerError, type OutgoingRecord } from '../broker.ts'
+import { BrokerError, type BrokerErrorCode, type OutgoingRecord } from '../broker.ts'
 import { keyPartition } from '../key-partition.ts'
 import { recordBytes } from '../record-bytes.ts'
 import { assertTopicName } from '../topic-name.ts'
@@ -147,12 +147,15 @@ export class KafkaProducer {
   }
 }
 
+/** What holds for every record of a topic: smaller parts would fare no better. */
+const OF_THE_TOPIC: ReadonlySet<BrokerErrorCode> = new Set(['unknown-topic', 'invalid-topic', 'authorization', 'authentication', 'tls'])
+
 /** By topic first: what Kafka holds against a topic holds for all its records. Then in halves. */
 function split(batch: readonly Waiting[], failure: BrokerError): readonly (readonly Waiting[])[] {
   if (batch.length === 1) return []
   const topics = [...new Set(batch.map(({ record }) => record.topic))]
   if (topics.length > 1) return topics.map(topic => batch.filter(({ record }) => record.topic === topic))
-  if (failure.code === 'unknown-topic' || failure.code === 'authorization' || failure.code === 'authentication') return []
+  if (OF_THE_TOPIC.has(failure.code)) return []
   const middle = Math.ceil(batch.length / 2)
   return [batch.slice(0, middle), batch.slice(middle)]
 }
