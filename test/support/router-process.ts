@@ -3,6 +3,8 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 
+export { freePort } from './free-port.ts'
+
 const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
 /** The built command as a process of its own, as people run it. */
@@ -68,14 +70,4 @@ export async function whenReady(port: number): Promise<void> {
     if (response?.status === 200) return
     await new Promise(resolve => setTimeout(resolve, 50))
   }
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const { createServer } = await import('node:net')
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise(resolve => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
 }
