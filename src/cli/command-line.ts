@@ -5,6 +5,7 @@ import { addInit } from './commands/init.ts'
 import { addPublish } from './commands/publish.ts'
 import { addRun } from './commands/run.ts'
 import { addSchema } from './commands/schema.ts'
+import { addTest } from './commands/test.ts'
 import { addValidate } from './commands/validate.ts'
 import { reportFailure } from './failure.ts'
 import { packageVersion } from './package-files.ts'
@@ -33,6 +34,7 @@ function createProgram(): Command {
   addInit(program)
   addValidate(program)
   addExplain(program)
+  addTest(program)
   addDev(program)
   addRun(program)
   addPublish(program)

@@ -44,9 +44,10 @@ export function readDocument({ file, text, schema, env, mode }: ReadOptions): Re
     },
   })
   const failed = { document: undefined, isRead: open.empty, markUnsound: open.markUnsound, secrets: [] }
-  if (open.empty && schema === 'routes') {
-    const hint = 'Write at least `topics` and `routes`, or delete the file'
-    return { ...failed, problems: [{ code: 'file-empty', severity: 'error', message: 'The route file holds nothing', file, hint }] }
+  if (open.empty && schema !== 'router') {
+    const [noun, keys] = schema === 'routes' ? ['route', '`topics` and `routes`'] : ['test', '`tests`']
+    const hint = `Write at least ${keys}, or delete the file`
+    return { ...failed, problems: [{ code: 'file-empty', severity: 'error', message: `The ${noun} file holds nothing`, file, hint }] }
   }
   if (!open.readable) return { ...failed, problems: open.problems }
   const problems = [...open.problems, ...checkSchema(open, schema)]

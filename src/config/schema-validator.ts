@@ -3,7 +3,7 @@ import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.
 import { longestTimerMs, parseDuration } from './duration.ts'
 import { parseSize } from './size.ts'
 
-export type SchemaName = 'routes' | 'router'
+export type SchemaName = 'routes' | 'router' | 'tests'
 
 /** Annotations of our schemas for people's messages; they check nothing by themselves. */
 const annotations = ['x-expects', 'x-expects-name', 'x-not-built', 'x-unsupported', 'x-values', 'x-any-of']

@@ -76,7 +76,7 @@ export function explainMessage(
 }
 
 /** True where a subscription reads the topic, by name or by pattern. */
-function readsTopic({ topics }: SubscriptionPlan, topic: string): boolean {
+export function readsTopic({ topics }: SubscriptionPlan, topic: string): boolean {
   return topics.names.includes(topic) || topics.patterns.some(pattern => pattern.matches(topic))
 }
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { hasColor } from '../../src/cli/output.ts'
 import { router } from './router-command.ts'
 
-const commands = ['init', 'validate', 'explain', 'dev', 'run', 'publish', 'schema']
+const commands = ['init', 'validate', 'explain', 'test', 'dev', 'run', 'publish', 'schema']
 
 describe('help', () => {
   test('names every command, on stdout, with exit code 0', async () => {
@@ -37,7 +37,7 @@ describe('what cannot be run exits with 2 and says why on stderr', () => {
     ['a batch of nothing', ['run', '--batch-size', '0'], 'Expected a whole number from 1'],
     ['a negative limit', ['run', '--max-messages=-1'], 'Expected a whole number from 0'],
     ['too many arguments', ['run', 'something'], 'too many arguments'],
-    ['an unknown schema', ['schema', 'events'], 'Allowed choices are routes, router'],
+    ['an unknown schema', ['schema', 'events'], 'Allowed choices are routes, router, tests'],
     ['a project that does not exist', ['validate', '--project', '/nowhere/at/all'], 'there is no such folder'],
     ['samples that do not exist', ['dev', '--samples', '/nowhere.ts'], 'there is no such file'],
   ])('%s', async (_, args, message) => {
@@ -57,7 +57,7 @@ describe('schema', () => {
     expect(stdout).toMatch(/^router {2}router\.yaml .*\/router\.schema\.json$/m)
   })
 
-  test.each(['routes', 'router'])('%s is printed as JSON Schema 2020-12', async name => {
+  test.each(['routes', 'router', 'tests'])('%s is printed as JSON Schema 2020-12', async name => {
     const { code, stdout } = await router(['schema', name])
     expect(code).toBe(0)
     expect(JSON.parse(stdout)).toMatchObject({ $schema: 'https://json-schema.org/draft/2020-12/schema' })

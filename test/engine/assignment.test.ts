@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Assignment } from '../../src/engine/assignment.ts'
-import { VirtualClock } from './virtual-clock.ts'
+import { VirtualClock } from '../../src/testing/virtual-clock.ts'
 
 describe('an assignment that was released', () => {
   it('takes no result any more: what is started by mistake is aborted at once and leaves no timer', async () => {

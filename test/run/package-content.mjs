@@ -10,6 +10,7 @@ const needed = [
   'dist/inspector/page/index.html',
   'schemas/router.schema.json',
   'schemas/routes.schema.json',
+  'schemas/tests.schema.json',
 ]
 const allowed =
   /^(?:LICENSE|README\.md|package\.json|dist\/[\w/-]+\.(?:js|d\.ts)|dist\/inspector\/page\/[\w-]+\.(?:html|css|js|svg)|schemas\/\w+\.schema\.json)$/

@@ -1,4 +1,4 @@
-import type { Cancel, Clock } from '../../src/engine/ports.ts'
+import type { Cancel, Clock } from '../engine/ports.ts'
 
 interface Timer {
   readonly at: number
@@ -17,8 +17,12 @@ export class VirtualClock implements Clock {
   #yielded: (() => void)[] = []
   #yields = 0
 
-  constructor(epoch = Date.UTC(2026, 0, 1)) {
+  readonly #untilQuiet: () => Promise<void>
+
+  /** `untilQuiet`: time also stands still until it resolves, for work that takes real time. */
+  constructor(epoch = Date.UTC(2026, 0, 1), untilQuiet: () => Promise<void> = async () => {}) {
     this.#epoch = epoch
+    this.#untilQuiet = untilQuiet
   }
 
   now(): number {
@@ -93,6 +97,7 @@ export class VirtualClock implements Clock {
       this.#yielded = []
       for (const callback of callbacks) callback()
       await new Promise(resolve => setImmediate(resolve))
+      await this.#untilQuiet()
     } while (this.#yielded.length > 0)
   }
 }

@@ -1,0 +1,122 @@
+import type { ActionPlan, RoutePlan, RoutingPlan, SubscriptionPlan } from '../compiler/plan.ts'
+import { SubscriptionCounters } from '../engine/counters.ts'
+import { SubscriptionProcessor } from '../engine/subscription-processor.ts'
+import { encodeMessage, testEpoch } from './encode-message.ts'
+import { readsTopic } from './explain.ts'
+import { Places, withOffsets } from './places.ts'
+import type { Outcome, Recorder } from './recorder.ts'
+import type { CompleteMessage, Mock } from './test-file.ts'
+import { VirtualClock } from './virtual-clock.ts'
+
+export interface CaseOutcome extends Outcome {
+  /** Ids of the routes that took some message, in file order. */
+  readonly routes: readonly string[]
+  /** The most attempts that one action took; 0 where none ran. */
+  readonly attempts: number
+  /** Reasons, once for each thing left out. */
+  readonly skipped: readonly string[]
+  /** Topics of given messages that no route file reads. */
+  readonly unread: readonly string[]
+  /** Something was still at work after a day of virtual time. */
+  readonly isUnfinished: boolean
+}
+
+export interface CaseInput {
+  readonly plan: RoutingPlan
+  readonly recorder: Recorder
+  readonly given: readonly CompleteMessage[]
+  readonly mocks: ReadonlyMap<string, Mock>
+}
+
+/** Longest case, in virtual time. */
+const longestMs = 24 * 60 * 60 * 1000
+
+/** Runs messages through the engine that also runs in production, in virtual time: retries take none. Every case starts from nothing. */
+export async function runCase({ plan, recorder, given, mocks }: CaseInput): Promise<CaseOutcome> {
+  const places = new Places(plan, given)
+  recorder.start(mocks, letter => places.ofLetter(letter))
+  const clock = new VirtualClock(testEpoch, () => recorder.whenQuiet())
+  const attempts = { most: 0 }
+  const running = plan.subscriptions
+    .filter(subscription => given.some(({ topic }) => readsTopic(subscription, topic)))
+    .map(subscription => startProcessor(watched(subscription, recorder, places, attempts), clock, recorder))
+  for (const { processor } of running) deliver(processor, given)
+  await clock.runOut(longestMs)
+  const isUnfinished = running.some(({ processor }) => isAtWork(processor))
+  await Promise.all([...running.map(({ processor }) => processor.drain(0)), clock.runOut(longestMs)])
+  return {
+    ...recorder.outcome,
+    routes: running.flatMap(({ processor, counters }) => routesTaken(processor.plan, counters)),
+    attempts: attempts.most,
+    skipped: running.flatMap(({ counters }) => [...counters.skips].flatMap(([reason, count]) => new Array<string>(count).fill(reason))),
+    unread: [...new Set(given.map(({ topic }) => topic))].filter(topic => !plan.subscriptions.some(one => readsTopic(one, topic))),
+    isUnfinished,
+  }
+}
+
+function startProcessor(plan: SubscriptionPlan, clock: VirtualClock, recorder: Recorder) {
+  const counters = new SubscriptionCounters()
+  const silent = () => {}
+  const processor = new SubscriptionProcessor({
+    plan,
+    counters,
+    rebalanceMs: 0,
+    ports: {
+      clock,
+      // The longest wait that jitter allows.
+      random: () => 1,
+      log: { debug: silent, info: silent, warn: silent, error: silent },
+      writeDeadLetter: recorder.writeDeadLetter,
+    },
+  })
+  processor.attach({ pause: silent, resume: silent, commit: async () => {} })
+  return { processor, counters }
+}
+
+function deliver(processor: SubscriptionProcessor, given: CaseInput['given']): void {
+  const { plan } = processor
+  const read = given.filter(({ topic }) => readsTopic(plan, topic))
+  processor.assigned([...new Set(read.map(({ topic }) => topic))].map(topic => ({ topic, partition: 0 })))
+  for (const [message, offset] of withOffsets(read))
+    processor.records(message.topic, 0, [encodeMessage(plan.envelope, message, message.topic, offset)], offset + 1, offset + 1)
+}
+
+/** The same plan, noting each attempt and telling the recorder where it belongs. */
+function watched(subscription: SubscriptionPlan, recorder: Recorder, places: Places, attempts: { most: number }): SubscriptionPlan {
+  const watchAction = (plan: ActionPlan): ActionPlan => ({
+    ...plan,
+    action: {
+      ...plan.action,
+      run: (scope, attempt) => {
+        attempts.most = Math.max(attempts.most, attempt.number)
+        const { topic, offset } = scope
+        return recorder.within(places.of(topic, offset, attempt.route.id, plan.position, attempt.element), () =>
+          plan.action.run(scope, attempt),
+        )
+      },
+    },
+  })
+  const watchRoute = (route: RoutePlan): RoutePlan => ({ ...route, actions: route.actions.map(watchAction) })
+  const routes = new Map(subscription.routes.map(route => [route, watchRoute(route)]))
+  const { unmatched } = subscription
+  return {
+    ...subscription,
+    routes: [...routes.values()],
+    unmatched: unmatched.policy === 'actions' ? { ...unmatched, route: watchRoute(unmatched.route) } : unmatched,
+    match: event => subscription.match(event).map(route => routes.get(route) ?? route),
+  }
+}
+
+function routesTaken(plan: SubscriptionPlan, counters: SubscriptionCounters): readonly string[] {
+  const all = plan.unmatched.policy === 'actions' ? [...plan.routes, plan.unmatched.route] : plan.routes
+  return all
+    .map(({ id }) => id)
+    .filter(id => {
+      const { done = 0, skipped = 0, dropped = 0, deadLettered = 0, failed = 0 } = counters.routes.get(id) ?? {}
+      return done + skipped + dropped + deadLettered + failed > 0
+    })
+}
+
+function isAtWork({ assignments }: SubscriptionProcessor): boolean {
+  return [...assignments].some(({ running, stopped }) => running > 0 && !stopped)
+}
