@@ -1,11 +1,11 @@
 import { basename } from 'node:path'
 import type { Problem } from '../diagnostics/problem.ts'
+import { ConfigReader } from './config-reader.ts'
 import { didYouMean } from './did-you-mean.ts'
-import { parseDuration } from './duration.ts'
 import type { LoadMode } from './read-document.ts'
+import { readKafkaSecurity, type SecurityContext } from './read-kafka-security.ts'
 import type { AppConfig, BrokerConfig, ConsumerProperties, RouterConfig, ServerConfig } from './router-config.ts'
-import { parseHostPort, splitList } from './schema-validator.ts'
-import { parseSize } from './size.ts'
+import { parseHostPort } from './schema-validator.ts'
 import { problemAt, type SourceDocument, type ValuePath } from './source-document.ts'
 
 export const routerFileName = 'router.yaml'
@@ -16,9 +16,9 @@ export function readRouterConfig(
   document: SourceDocument | undefined,
   mode: LoadMode,
 ): { readonly config: RouterConfig; readonly problems: readonly Problem[] } {
-  const reader = new Reader(document)
+  const reader = new ConfigReader(document)
   const problems: Problem[] = []
-  const brokers = readBrokers(reader)
+  const brokers = readBrokers(reader, { root, mode, problems })
   const config: RouterConfig = {
     name: reader.text(['name']) ?? safeName(root),
     broker: defaultBroker(reader, brokers, problems),
@@ -39,7 +39,7 @@ function safeName(root: string): string {
   )
 }
 
-function readBrokers(reader: Reader): RouterConfig['brokers'] {
+function readBrokers(reader: ConfigReader, context: SecurityContext): RouterConfig['brokers'] {
   const written = reader.map(['brokers'])
   if (written === undefined) return { local: { type: 'memory', partitions: 3 } }
   const brokers: Record<string, BrokerConfig> = Object.create(null)
@@ -48,7 +48,12 @@ function readBrokers(reader: Reader): RouterConfig['brokers'] {
     const type = reader.text([...path, 'type'])
     if (type === 'memory') brokers[name] = { type, partitions: reader.number([...path, 'partitions'], 3) }
     if (type === 'kafka')
-      brokers[name] = { type, brokers: reader.texts([...path, 'brokers']) ?? [], consumer: readConsumer(reader, [...path, 'consumer']) }
+      brokers[name] = {
+        type,
+        brokers: reader.texts([...path, 'brokers']) ?? [],
+        consumer: readConsumer(reader, [...path, 'consumer']),
+        ...readKafkaSecurity(reader, path, context),
+      }
   }
   return brokers
 }
@@ -63,7 +68,7 @@ const numericProperties = [
   'rebalance.timeout.ms',
 ] as const
 
-function readConsumer(reader: Reader, path: ValuePath): ConsumerProperties {
+function readConsumer(reader: ConfigReader, path: ValuePath): ConsumerProperties {
   const numbers: { -readonly [Name in (typeof numericProperties)[number]]?: number } = {}
   for (const name of numericProperties) {
     const value = reader.value([...path, name])
@@ -78,7 +83,7 @@ function readConsumer(reader: Reader, path: ValuePath): ConsumerProperties {
   }
 }
 
-function defaultBroker(reader: Reader, brokers: RouterConfig['brokers'], problems: Problem[]): string {
+function defaultBroker(reader: ConfigReader, brokers: RouterConfig['brokers'], problems: Problem[]): string {
   const names = Object.keys(reader.map(['brokers']) ?? brokers)
   const written = reader.text(['broker'])
   const { document } = reader
@@ -101,7 +106,7 @@ function defaultBroker(reader: Reader, brokers: RouterConfig['brokers'], problem
   return only ?? 'local'
 }
 
-function readServer(reader: Reader, mode: LoadMode, problems: Problem[]): ServerConfig {
+function readServer(reader: ConfigReader, mode: LoadMode, problems: Problem[]): ServerConfig {
   const limit = (name: string, fallback: number) => reader.number(['server', 'limits', name], fallback)
   const size = (name: string, fallback: number) => reader.size(['server', 'limits', name], fallback)
   return {
@@ -124,7 +129,7 @@ function readServer(reader: Reader, mode: LoadMode, problems: Problem[]): Server
   }
 }
 
-function readApps(reader: Reader, mode: LoadMode, problems: Problem[]): readonly AppConfig[] {
+function readApps(reader: ConfigReader, mode: LoadMode, problems: Problem[]): readonly AppConfig[] {
   const { document } = reader
   const path: ValuePath = ['server', 'apps']
   const written = reader.value(path)
@@ -168,54 +173,4 @@ function repeatedApp(document: SourceDocument, path: ValuePath, earlier: ValuePa
     ...problemAt(document, path, 'schema-value', `Two apps have one \`${path.at(-1)}\``, { hint: 'Give each app its own' }),
     related,
   }
-}
-
-/** Reads checked values: a value of another type is one that the schema has reported. */
-class Reader {
-  readonly document: SourceDocument | undefined
-
-  constructor(document: SourceDocument | undefined) {
-    this.document = document
-  }
-
-  value(path: ValuePath): unknown {
-    let value = this.document?.value
-    for (const part of path)
-      value = typeof value === 'object' && value !== null && Object.hasOwn(value, part) ? Reflect.get(value, part) : undefined
-    return value
-  }
-
-  text(path: ValuePath): string | undefined {
-    const value = this.value(path)
-    return typeof value === 'string' && value !== '' ? value : undefined
-  }
-
-  number(path: ValuePath, fallback: number): number {
-    const value = this.value(path)
-    return typeof value === 'number' ? value : fallback
-  }
-
-  duration(path: ValuePath, fallback: number): number {
-    return parseDuration(this.text(path) ?? '') ?? fallback
-  }
-
-  size(path: ValuePath, fallback: number): number {
-    return parseSize(this.text(path) ?? '') ?? fallback
-  }
-
-  /** A list of texts, or one text with commas. */
-  texts(path: ValuePath): readonly string[] | undefined {
-    const value = this.value(path)
-    if (typeof value === 'string') return splitList(value)
-    return Array.isArray(value) ? value.filter(element => typeof element === 'string') : undefined
-  }
-
-  map(path: ValuePath): Readonly<Record<string, unknown>> | undefined {
-    const value = this.value(path)
-    return isMap(value) ? value : undefined
-  }
-}
-
-function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -17,6 +17,28 @@ export interface KafkaBrokerConfig {
   /** `host:port`. */
   readonly brokers: readonly string[]
   readonly consumer: ConsumerProperties
+  /** Connections are encrypted; without it they are not. */
+  readonly ssl?: KafkaTls
+  readonly sasl?: KafkaSasl
+}
+
+/** Texts are PEM. Named as Node's tls takes them. */
+export interface KafkaTls {
+  /** Instead of the authorities that Node knows. */
+  readonly ca?: string
+  /** With `key`: how this client proves who it is. */
+  readonly cert?: string
+  readonly key?: string
+  readonly passphrase?: string
+  /** The name that the broker's certificate must have; default: the host that is connected to. */
+  readonly servername?: string
+  readonly rejectUnauthorized: boolean
+}
+
+export interface KafkaSasl {
+  readonly mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512'
+  readonly username: string
+  readonly password: string
 }
 
 export interface MemoryBrokerConfig {

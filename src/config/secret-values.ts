@@ -7,7 +7,7 @@ const publicPlaces: Readonly<Record<SchemaName, readonly RegExp[]>> = {
   router: [
     /^name$/,
     /^broker$/,
-    /^brokers\./,
+    /^brokers\.(?!.*\.(sasl\.password|ssl\.(key|passphrase))$)/,
     /^server\.(host|port|admin)$/,
     /^server\.origins\./,
     /^server\.limits\./,
@@ -15,29 +15,43 @@ const publicPlaces: Readonly<Record<SchemaName, readonly RegExp[]>> = {
     /^shutdown\./,
   ],
   routes: [/^(topics|broker|group|from|concurrency|enabled)(\.|$)/, /^(window|batch|defaults)\./],
-  tests: [],
 }
 
-/** Values a log must never show: whatever came from the environment, but for public places, and every app's secret. */
+/** Values a log must never show: whatever came from the environment, but for public places, every app's secret, every broker's password. */
 export function secretsOf(open: OpenDocument, schema: SchemaName): readonly string[] {
   const secrets = new Set<string>()
   for (const { path, value } of open.taken) {
     if (!publicPlaces[schema].some(place => place.test(path.join('.'))) && isWorthHiding(value)) secrets.add(value)
   }
-  if (schema === 'router') for (const secret of appSecrets(open)) secrets.add(secret)
+  if (schema === 'router') for (const secret of [...appSecrets(open), ...brokerSecrets(open)]) secrets.add(secret)
   return [...secrets]
 }
 
 function appSecrets(open: OpenDocument): string[] {
   const secrets: string[] = []
-  const valueAt = (path: ValuePath) =>
-    path.reduce<unknown>((value, part) => (isObject(value) ? Reflect.get(value, part) : undefined), open.document.value)
-  const apps = valueAt(['server', 'apps'])
+  const apps = valueAt(open, ['server', 'apps'])
   for (let index = 0; Array.isArray(apps) && index < apps.length; index += 1) {
-    const secret = valueAt(['server', 'apps', index, 'secret'])
+    const secret = valueAt(open, ['server', 'apps', index, 'secret'])
     if (typeof secret === 'string' && isWorthHiding(secret)) secrets.push(secret)
   }
   return secrets
+}
+
+/** Also where somebody wrote them into the file. */
+function brokerSecrets(open: OpenDocument): readonly string[] {
+  const brokers = valueAt(open, ['brokers'])
+  if (!isObject(brokers)) return []
+  return Object.keys(brokers)
+    .flatMap(name => [valueAt(open, ['brokers', name, 'sasl', 'password']), valueAt(open, ['brokers', name, 'ssl', 'passphrase'])])
+    .filter(value => typeof value === 'string')
+    .filter(isWorthHiding)
+}
+
+function valueAt(open: OpenDocument, path: ValuePath): unknown {
+  return path.reduce<unknown>(
+    (value, part) => (isObject(value) && Object.hasOwn(value, part) ? Reflect.get(value, part) : undefined),
+    open.document.value,
+  )
 }
 
 /** Blotting out `1` or `true` everywhere would hide nothing and spoil every line. */

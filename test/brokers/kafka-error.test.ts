@@ -1,9 +1,9 @@
 import { KafkaJSConnectionError, KafkaJSNumberOfRetriesExceeded, KafkaJSProtocolError } from 'kafkajs'
 import { describe, expect, test } from 'vitest'
 import { BrokerError } from '../../src/brokers/broker.ts'
-import { protocolType, toBrokerError } from '../../src/brokers/kafka/kafka-error.ts'
+import { type KafkaPlace, protocolType, toBrokerError } from '../../src/brokers/kafka/kafka-error.ts'
 
-const BROKERS = ['one:9092', 'two:9092']
+const PLACE = { brokers: ['one:9092', 'two:9092'] }
 
 function refused(type: string, retriable = false): KafkaJSProtocolError {
   return new KafkaJSProtocolError(Object.assign(new Error(`it said ${type}`), { type, code: 1, retriable }))
@@ -13,7 +13,7 @@ describe('an error of Kafka', () => {
   test('is told by what lies under the retries, with the address', () => {
     const inner = new KafkaJSConnectionError('Connection error: connect ECONNREFUSED', { broker: 'two:9092', code: 'ECONNREFUSED' })
     const error = new KafkaJSNumberOfRetriesExceeded(inner, { retryCount: 3, retryTime: 100 })
-    expect(toBrokerError(error, 'connecting', BROKERS)).toMatchObject({
+    expect(toBrokerError(error, 'connecting', PLACE)).toMatchObject({
       code: 'unreachable',
       retriable: true,
       message: 'cannot reach Kafka at two:9092 while connecting: ECONNREFUSED',
@@ -29,35 +29,45 @@ describe('an error of Kafka', () => {
     ['MESSAGE_TOO_LARGE', 'record-too-large', 'is for good'],
     ['SOMETHING_ELSE', 'failed', 'is for good'],
   ])('%s is %s and %s', (type, code, lasting) => {
-    const error = toBrokerError(refused(type), 'writing to topic "t"', BROKERS)
-    const message = `Kafka refused writing to topic "t": it said ${type}`
-    expect(error).toMatchObject({ code, retriable: false, permanent: lasting === 'is for good', message })
+    const error = toBrokerError(refused(type), 'writing to topic "t"', PLACE)
+    expect(error).toMatchObject({ code, retriable: false, permanent: lasting === 'is for good' })
+    expect(error.message).toMatch(/^Kafka refused writing to topic "t": ./)
   })
 
   test('that Kafka calls temporary can be tried again', () => {
-    expect(toBrokerError(refused('NOT_ENOUGH_REPLICAS', true), 'x', BROKERS)).toMatchObject({ code: 'failed', retriable: true })
+    expect(toBrokerError(refused('NOT_ENOUGH_REPLICAS', true), 'x', PLACE)).toMatchObject({ code: 'failed', retriable: true })
   })
 
   test('about another kind of member says what to do', () => {
-    expect(toBrokerError(refused('INCONSISTENT_GROUP_PROTOCOL'), 'consuming as group "g"', BROKERS).message).toMatch(/group of its own/)
+    expect(toBrokerError(refused('INCONSISTENT_GROUP_PROTOCOL'), 'consuming as group "g"', PLACE).message).toMatch(/group of its own/)
+  })
+
+  test('that says nothing but goodbye has the settings that may be missing', () => {
+    const goodbye = Object.assign(new Error('Closed connection'), { name: 'KafkaJSConnectionClosedError' })
+    const message = (place: Partial<KafkaPlace>) => toBrokerError(goodbye, 'connecting', { ...PLACE, ...place }).message
+    const ssl = { rejectUnauthorized: true }
+    const sasl = { mechanism: 'PLAIN', username: 'ada', password: 'x' } as const
+    expect(message({})).toMatch(/expect TLS \(`ssl`\) or a login \(`sasl`\)$/)
+    expect(message({ ssl })).toMatch(/expect a login \(`sasl`\)$/)
+    expect(message({ ssl, sasl })).toMatch(/: it closed the connection$/)
   })
 
   test('about credentials is not tried again', () => {
     const error = Object.assign(new Error('no'), { name: 'KafkaJSSASLAuthenticationError' })
-    expect(toBrokerError(error, 'connecting', BROKERS)).toMatchObject({ code: 'authentication', retriable: false })
+    expect(toBrokerError(error, 'connecting', PLACE)).toMatchObject({ code: 'authentication', retriable: false })
   })
 
   test('of our own passes through, wrapped or not', () => {
     const own = new BrokerError('closed', 'x', { retriable: false })
-    expect(toBrokerError(own, 'y', BROKERS)).toBe(own)
-    expect(toBrokerError(new Error('wrapped', { cause: own }), 'y', BROKERS)).toBe(own)
+    expect(toBrokerError(own, 'y', PLACE)).toBe(own)
+    expect(toBrokerError(new Error('wrapped', { cause: own }), 'y', PLACE)).toBe(own)
   })
 
   test('need not be an error, nor end its chain of causes', () => {
-    expect(toBrokerError('text', 'x', BROKERS)).toMatchObject({ code: 'failed', message: 'Kafka refused x: text' })
+    expect(toBrokerError('text', 'x', PLACE)).toMatchObject({ code: 'failed', message: 'Kafka refused x: text' })
     const loop = new Error('loop')
     loop.cause = loop
-    expect(toBrokerError(loop, 'x', BROKERS).message).toBe('Kafka refused x: loop')
+    expect(toBrokerError(loop, 'x', PLACE).message).toBe('Kafka refused x: loop')
     expect(protocolType(undefined)).toBeUndefined()
   })
 })

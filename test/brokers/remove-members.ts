@@ -1,5 +1,5 @@
 import type { Cluster, Kafka } from 'kafkajs'
-import { groupBroker } from '../../src/brokers/kafka/group-broker.ts'
+import { findCoordinator } from '../../src/brokers/kafka/group-broker.ts'
 
 /** Throws every member out of a group, as the coordinator does when a session times out. */
 export async function removeMembers(kafka: Kafka, group: string): Promise<void> {
@@ -16,7 +16,7 @@ export async function removeMembers(kafka: Kafka, group: string): Promise<void> 
   await consumer.connect()
   const { members } = await consumer.describeGroup()
   for (const cluster of clusters) {
-    const coordinator = groupBroker(await cluster.findGroupCoordinator({ groupId: group }))
+    const coordinator = await findCoordinator(cluster, group)
     for (const { memberId } of members) await coordinator.leaveGroup({ groupId: group, memberId })
   }
   await consumer.disconnect()

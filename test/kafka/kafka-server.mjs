@@ -42,19 +42,34 @@ export async function missingForKafka() {
 
 /**
  * Starts a broker with data of its own and resolves when it answers.
- * `port` 0 (the default) takes a free one; `properties` are added to server.properties.
+ * `port` 0 (the default) takes a free one; `properties` are added to server.properties. `listeners` adds listeners on free ports: security protocols by
+ * name. `scram` are users made while the storage is formatted, as `kafka-storage format --add-scram` takes them.
  */
-export async function startKafka({ port = 0, properties = {} } = {}) {
+export async function startKafka({ port = 0, properties = {}, listeners = {}, scram = [] } = {}) {
   const missing = await missingForKafka()
   if (missing !== undefined) throw new Error(missing)
   const libs = await jars()
   const folder = await mkdtemp(join(tmpdir(), 'signalbox-kafka-'))
-  const [freePort, controllerPort] = await freePorts(2)
+  const [freePort, controllerPort, ...morePorts] = await freePorts(2 + Object.keys(listeners).length)
   const address = `127.0.0.1:${port === 0 ? freePort : port}`
+  const addresses = Object.fromEntries(Object.keys(listeners).map((name, index) => [name, `127.0.0.1:${morePorts[index]}`]))
   const settings = join(folder, 'server.properties')
-  await writeFile(settings, serverProperties(address, controllerPort, join(folder, 'data'), properties))
+  await writeFile(
+    settings,
+    serverProperties(controllerPort, join(folder, 'data'), { ...listening(listeners, addresses, address, controllerPort), ...properties }),
+  )
   const classPath = ['-cp', join(libs, '*')]
-  await run('java', ['-Xmx128m', ...classPath, 'kafka.tools.StorageTool', 'format', '-t', clusterId(), '-c', settings])
+  await run('java', [
+    '-Xmx128m',
+    ...classPath,
+    'kafka.tools.StorageTool',
+    'format',
+    '-t',
+    clusterId(),
+    '-c',
+    settings,
+    ...scram.flatMap(user => ['--add-scram', user]),
+  ])
 
   let child
   const start = async () => {
@@ -70,6 +85,8 @@ export async function startKafka({ port = 0, properties = {} } = {}) {
   return {
     /** `host:port`. */
     address,
+    /** Of the additional listeners, by name. */
+    addresses,
     /** Java's class path of Kafka's own tools. */
     classPath: join(libs, '*'),
     /** Ends the broker in order and removes its data. */
@@ -105,15 +122,22 @@ async function jars() {
   return libs
 }
 
-function serverProperties(address, controllerPort, dataFolder, extra) {
+function listening(protocols, addresses, address, controllerPort) {
+  const open = Object.entries({ PLAINTEXT: address, ...addresses }).map(([name, at]) => `${name}://${at}`)
+  const kinds = Object.entries({ PLAINTEXT: 'PLAINTEXT', CONTROLLER: 'PLAINTEXT', ...protocols })
+  return {
+    listeners: [...open, `CONTROLLER://127.0.0.1:${controllerPort}`].join(','),
+    'advertised.listeners': open.join(','),
+    'listener.security.protocol.map': kinds.map(([name, protocol]) => `${name}:${protocol}`).join(','),
+  }
+}
+
+function serverProperties(controllerPort, dataFolder, extra) {
   const settings = {
     'process.roles': 'broker,controller',
     'node.id': 1,
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
-    listeners: `PLAINTEXT://${address},CONTROLLER://127.0.0.1:${controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://${address}`,
     'controller.listener.names': 'CONTROLLER',
-    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
     'log.dirs': dataFolder,
     'auto.create.topics.enable': true,
     'offsets.topic.replication.factor': 1,

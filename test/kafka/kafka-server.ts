@@ -4,6 +4,8 @@ import * as implementation from './kafka-server.mjs'
 export interface KafkaServer {
   /** `host:port`. */
   readonly address: string
+  /** `host:port` of the additional listeners, by name. */
+  readonly addresses: Readonly<Record<string, string>>
   /** Java's class path of Kafka's own tools. */
   readonly classPath: string
   /** Ends the broker in order and removes its data. */
@@ -19,6 +21,10 @@ export interface KafkaServerOptions {
   readonly port?: number
   /** Added to server.properties. */
   readonly properties?: Readonly<Record<string, string | number | boolean>>
+  /** More listeners on free ports: security protocols (`SSL`, `SASL_PLAINTEXT`, `SASL_SSL`) by name, in upper case. */
+  readonly listeners?: Readonly<Record<string, 'SSL' | 'SASL_PLAINTEXT' | 'SASL_SSL'>>
+  /** `SCRAM-SHA-256=[name=ada,password=secret]`. */
+  readonly scram?: readonly string[]
 }
 
 /** Starts Apache Kafka and resolves when it answers. */

@@ -1,4 +1,5 @@
-import type { Broker } from 'kafkajs'
+import type { Broker, Cluster } from 'kafkajs'
+import { isUnreachable } from './kafka-error.ts'
 
 interface JoinRequest {
   readonly groupId: string
@@ -26,6 +27,7 @@ interface SyncRequest {
 
 /** The group requests of kafkajs's Broker that its types leave out (kafkajs 2.2.4, src/broker/index.js). */
 interface GroupRequests {
+  findGroupCoordinator(request: { readonly groupId: string; readonly coordinatorType: number }): Promise<unknown>
   joinGroup(request: JoinRequest): Promise<JoinResponse>
   syncGroup(request: SyncRequest): Promise<{ readonly memberAssignment: Buffer }>
   heartbeat(request: { readonly groupId: string; readonly groupGenerationId: number; readonly memberId: string }): Promise<unknown>
@@ -35,11 +37,27 @@ interface GroupRequests {
 export type GroupBroker = Broker & GroupRequests
 
 /** Throws where kafkajs is not the version this was written for. */
-export function groupBroker(broker: Broker): GroupBroker {
+function groupBroker(broker: Broker): GroupBroker {
   if (!hasGroupRequests(broker)) throw new Error('kafkajs lacks the group requests: it is not the version this was written for')
   return broker
 }
 
+const GROUP_COORDINATOR = 0
+
+/** Where a group is coordinated. kafkajs asks every broker and swallows what they refuse: one that is asked directly says why. */
+export async function findCoordinator(cluster: Cluster, group: string): Promise<GroupBroker> {
+  try {
+    return groupBroker(await cluster.findGroupCoordinator({ groupId: group }))
+  } catch (error) {
+    if (!isUnreachable(error)) throw error
+    const asked = groupBroker(await cluster.findControllerBroker())
+    await asked.findGroupCoordinator({ groupId: group, coordinatorType: GROUP_COORDINATOR })
+    throw error
+  }
+}
+
 function hasGroupRequests(broker: Broker): broker is GroupBroker {
-  return ['joinGroup', 'syncGroup', 'heartbeat', 'leaveGroup'].every(name => typeof Reflect.get(broker, name) === 'function')
+  return ['findGroupCoordinator', 'joinGroup', 'syncGroup', 'heartbeat', 'leaveGroup'].every(
+    name => typeof Reflect.get(broker, name) === 'function',
+  )
 }

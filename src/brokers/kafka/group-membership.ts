@@ -1,7 +1,7 @@
 import type { Cluster } from 'kafkajs'
 import { BrokerError, type TopicPartition, type TopicPartitionOffset } from '../broker.ts'
 import { byTopic } from './by-topic.ts'
-import { type GroupBroker, groupBroker, type JoinResponse } from './group-broker.ts'
+import { findCoordinator, type GroupBroker, type JoinResponse } from './group-broker.ts'
 import { assign, decodeAssignment, decodeMember, encodeMember, PROTOCOL_NAME } from './group-protocol.ts'
 import type { KafkaConnection } from './kafka-connection.ts'
 import { isUnreachable, protocolType } from './kafka-error.ts'
@@ -157,7 +157,7 @@ export class GroupMembership {
     if (this.#connection === undefined) throw new BrokerError('closed', 'the consumer has no connection yet', { retriable: true })
     const cluster = await this.#connection.ready()
     if (this.#found?.cluster === cluster) return this.#found
-    const coordinator = groupBroker(await cluster.findGroupCoordinator({ groupId: this.#group }))
+    const coordinator = await findCoordinator(cluster, this.#group)
     this.#found = { cluster, coordinator }
     return this.#found
   }

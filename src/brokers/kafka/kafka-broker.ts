@@ -33,7 +33,7 @@ export class KafkaBroker implements Broker {
     this.name = name
     this.#config = config
     this.#options = options
-    this.#producer = new KafkaProducer(() => this.#openLink(), config.brokers)
+    this.#producer = new KafkaProducer(() => this.#openLink(), config)
   }
 
   async connect(): Promise<void> {
@@ -47,7 +47,7 @@ export class KafkaBroker implements Broker {
       consume: options,
       sink,
       settings: consumerSettings(this.#config.consumer, options.maxWaitMs),
-      brokers: this.#config.brokers,
+      place: this.#config,
       openLink: () => this.#openLink(),
       topicRefreshMs: this.#options.topicRefreshMs ?? TOPIC_REFRESH_MS,
       onStopped: () => this.#consumers.delete(consumer),
@@ -123,7 +123,7 @@ export class KafkaBroker implements Broker {
       await admin.connect()
       return await ask(admin)
     } catch (error) {
-      throw toBrokerError(error, doing, this.#config.brokers)
+      throw toBrokerError(error, doing, this.#config)
     } finally {
       link.close()
     }
@@ -134,6 +134,8 @@ export class KafkaBroker implements Broker {
       brokers: this.#config.brokers,
       clientId: this.#config.consumer['client.id'] ?? this.#options.clientId,
       log: this.#options.log,
+      ssl: this.#config.ssl,
+      sasl: this.#config.sasl,
     })
   }
 

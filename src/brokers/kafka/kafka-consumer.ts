@@ -11,7 +11,7 @@ import { retryDelay } from './back-off.ts'
 import { GroupMembership } from './group-membership.ts'
 import { GroupSession } from './group-session.ts'
 import { KafkaConnection } from './kafka-connection.ts'
-import { protocolType, toBrokerError } from './kafka-error.ts'
+import { type KafkaPlace, protocolType, toBrokerError } from './kafka-error.ts'
 import type { KafkaLink } from './kafka-link.ts'
 import type { ConsumerSettings } from './kafka-settings.ts'
 import { StartOffsets } from './start-offsets.ts'
@@ -30,7 +30,7 @@ export interface KafkaConsumerOptions {
   readonly consume: ConsumeOptions
   readonly sink: RecordSink
   readonly settings: ConsumerSettings
-  readonly brokers: readonly string[]
+  readonly place: KafkaPlace
   readonly openLink: () => KafkaLink
   /** How often to look for new topics and partitions. */
   readonly topicRefreshMs: number
@@ -88,7 +88,7 @@ export class KafkaConsumer implements Consumer {
     try {
       await session.commit(owned)
     } catch (error) {
-      throw toBrokerError(error, `committing offsets of group "${this.#options.consume.group}"`, this.#options.brokers)
+      throw toBrokerError(error, `committing offsets of group "${this.#options.consume.group}"`, this.#options.place)
     }
   }
 
@@ -183,8 +183,8 @@ export class KafkaConsumer implements Consumer {
     this.#failedSince ??= now
     if (now - this.#reportedAt < REPORT_EVERY_MS && this.#reportedAt >= this.#failedSince) return
     this.#reportedAt = now
-    const { consume, brokers, sink } = this.#options
-    sink.status({ kind: 'disconnected', error: toBrokerError(error, `consuming as group "${consume.group}"`, brokers), retryInMs })
+    const { consume, place, sink } = this.#options
+    sink.status({ kind: 'disconnected', error: toBrokerError(error, `consuming as group "${consume.group}"`, place), retryInMs })
   }
 
   #recovered(partitions: number): void {

@@ -1,4 +1,6 @@
+import type { KafkaBrokerConfig } from '../../config/router-config.ts'
 import { BrokerError, type BrokerErrorCode } from '../broker.ts'
+import { tlsFault } from './tls-fault.ts'
 
 /** What kafkajs puts on its errors; its classes are not told apart by type, but by `name` and by the protocol's `type`. */
 interface KafkaErrorFields {
@@ -34,24 +36,33 @@ const BY_TYPE: Readonly<Record<string, BrokerErrorCode>> = {
   TOPIC_AUTHORIZATION_FAILED: 'authorization',
   GROUP_AUTHORIZATION_FAILED: 'authorization',
   CLUSTER_AUTHORIZATION_FAILED: 'authorization',
+  ILLEGAL_SASL_STATE: 'authentication',
+  UNSUPPORTED_SASL_MECHANISM: 'authentication',
 }
 
 /** Where the protocol's own words do not say what to do. */
 const PLAIN: Readonly<Record<string, string>> = {
   INCONSISTENT_GROUP_PROTOCOL: 'the group has members that are no Signalbox; stop them, or give this file a group of its own',
+  TOPIC_AUTHORIZATION_FAILED: 'the user has no permission for a topic (an ACL: Read to consume, Write to produce)',
+  GROUP_AUTHORIZATION_FAILED: 'the user has no permission for the group (an ACL: Read)',
+  CLUSTER_AUTHORIZATION_FAILED: 'the user has no permission for the cluster (an ACL)',
+  ILLEGAL_SASL_STATE: 'this port takes no login; remove `sasl`, or use the port that does',
 }
 
+/** What messages say of the broker: its addresses, and whether `ssl` and `sasl` are set. */
+export type KafkaPlace = Pick<KafkaBrokerConfig, 'brokers' | 'ssl' | 'sasl'>
+
 /** `doing` completes the sentence: "cannot reach Kafka at host:port while <doing>". */
-export function toBrokerError(error: unknown, doing: string, brokers: readonly string[]): BrokerError {
+export function toBrokerError(error: unknown, doing: string, place: KafkaPlace): BrokerError {
   const known = causes(error).find(cause => cause instanceof BrokerError)
   if (known !== undefined) return known
   const root = rootOf(error)
+  const address = root.broker ?? place.brokers.join(', ')
+  const tls = place.ssl === undefined ? undefined : tlsFault(root, address)
+  if (tls !== undefined) return new BrokerError('tls', `${tls.message} (while ${doing})`, { retriable: tls.retriable, cause: error })
   if (UNREACHABLE.has(root.name)) {
-    const reason = root.code ?? root.message
-    return new BrokerError('unreachable', `cannot reach Kafka at ${root.broker ?? brokers.join(', ')} while ${doing}: ${reason}`, {
-      retriable: true,
-      cause: error,
-    })
+    const reason = root.name === 'KafkaJSConnectionClosedError' ? closedReason(place) : (root.code ?? root.message)
+    return new BrokerError('unreachable', `cannot reach Kafka at ${address} while ${doing}: ${reason}`, { retriable: true, cause: error })
   }
   if (root.name === 'KafkaJSSASLAuthenticationError')
     return new BrokerError('authentication', `Kafka refused the credentials while ${doing}: ${root.message}`, {
@@ -63,6 +74,14 @@ export function toBrokerError(error: unknown, doing: string, brokers: readonly s
     retriable: code === undefined && root.retriable,
     cause: error,
   })
+}
+
+/** A broker that ends says nothing, and neither does a port that expects TLS or a login. */
+function closedReason({ ssl, sasl }: KafkaPlace): string {
+  const missing = [ssl === undefined && 'TLS (`ssl`)', sasl === undefined && 'a login (`sasl`)'].filter(name => name !== false)
+  return missing.length === 0
+    ? 'it closed the connection'
+    : `it closed the connection; if this lasts, the port may expect ${missing.join(' or ')}`
 }
 
 /** The protocol's name of what went wrong (`UNKNOWN_MEMBER_ID`), or undefined. */

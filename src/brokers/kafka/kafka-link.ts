@@ -1,5 +1,7 @@
-import { connect, type Socket } from 'node:net'
-import { type Cluster, Kafka, type LogEntry, logLevel } from 'kafkajs'
+import { connect, isIP, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import { type Cluster, Kafka, type LogEntry, logLevel, type SASLOptions } from 'kafkajs'
+import type { KafkaSasl, KafkaTls } from '../../config/router-config.ts'
 import type { BrokerLog } from '../registry.ts'
 import { registerCodecs } from './codecs.ts'
 
@@ -8,6 +10,8 @@ export interface KafkaLinkOptions {
   readonly brokers: readonly string[]
   readonly clientId: string
   readonly log: BrokerLog | undefined
+  readonly ssl: KafkaTls | undefined
+  readonly sasl: KafkaSasl | undefined
 }
 
 /** kafkajs with sockets of its own, so that they can be closed at once: kafkajs itself waits for every answer first. */
@@ -39,11 +43,14 @@ export function openLink(options: KafkaLinkOptions): KafkaLink {
     clientId: options.clientId,
     connectionTimeout: CONNECT_TIMEOUT_MS,
     retry: RETRY,
+    // The sockets are made here: kafkajs only needs to know.
+    ssl: options.ssl !== undefined,
+    ...(options.sasl === undefined ? {} : { sasl: saslOptions(options.sasl) }),
     logLevel: options.log === undefined ? logLevel.NOTHING : logLevel.INFO,
     logCreator: () => entry => forward(options.log, entry),
     socketFactory: ({ host, port, onConnect }) => {
       if (closed) throw new Error('the connection was closed on purpose')
-      const socket = connect({ host, port }, onConnect)
+      const socket = openSocket(host, port, options.ssl, onConnect)
       // Without it a request waits for the acknowledgement of the one before (Nagle's algorithm).
       socket.setNoDelay(true)
       socket.setKeepAlive(true, KEEP_ALIVE_MS)
@@ -63,6 +70,26 @@ export function openLink(options: KafkaLinkOptions): KafkaLink {
       // kafkajs fails the requests of a socket on `error`, not on `close`.
       for (const socket of sockets) socket.destroy(new Error('the connection was closed on purpose'))
     },
+  }
+}
+
+/** `onConnect` is called when data can be sent: with TLS, once the certificates have been checked. */
+function openSocket(host: string, port: number, ssl: KafkaTls | undefined, onConnect: () => void): Socket {
+  if (ssl === undefined) return connect({ host, port }, onConnect)
+  // An address cannot be asked for by name (RFC 6066, section 3).
+  return connectTls({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...ssl }, onConnect)
+}
+
+/** kafkajs writes its authenticator into the object it is given: each link gets one of its own. */
+function saslOptions({ mechanism, username, password }: KafkaSasl): SASLOptions {
+  const credentials = { username, password }
+  switch (mechanism) {
+    case 'PLAIN':
+      return { mechanism: 'plain', ...credentials }
+    case 'SCRAM-SHA-256':
+      return { mechanism: 'scram-sha-256', ...credentials }
+    case 'SCRAM-SHA-512':
+      return { mechanism: 'scram-sha-512', ...credentials }
   }
 }
 

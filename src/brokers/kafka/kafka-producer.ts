@@ -5,7 +5,7 @@ import { keyPartition } from '../key-partition.ts'
 import { recordBytes } from '../record-bytes.ts'
 import { assertTopicName } from '../topic-name.ts'
 import { retryDelay } from './back-off.ts'
-import { toBrokerError } from './kafka-error.ts'
+import { type KafkaPlace, toBrokerError } from './kafka-error.ts'
 import type { KafkaLink } from './kafka-link.ts'
 
 /**
@@ -25,6 +25,12 @@ const CREATION_RETRIES = 5
 
 const ALL_REPLICAS = -1
 
+/**
+ * kafkajs keeps asking for every topic it was ever given: one that does not exist, or is forbidden, would fail all later requests. And a connection
+ * that broke off is of no use.
+ */
+const SPOILS_CONNECTION: ReadonlySet<BrokerErrorCode> = new Set(['unknown-topic', 'invalid-topic', 'authorization', 'unreachable', 'tls'])
+
 interface Waiting {
   readonly record: OutgoingRecord
   readonly bytes: number
@@ -39,16 +45,16 @@ interface Waiting {
  */
 export class KafkaProducer {
   readonly #openLink: () => KafkaLink
-  readonly #brokers: readonly string[]
+  readonly #place: KafkaPlace
   readonly #queue: Waiting[] = []
   #queuedBytes = 0
   #connection: { readonly link: KafkaLink; readonly producer: Producer } | undefined
   #sending: Promise<void> | undefined
   #closed = false
 
-  constructor(openLink: () => KafkaLink, brokers: readonly string[]) {
+  constructor(openLink: () => KafkaLink, place: KafkaPlace) {
     this.#openLink = openLink
-    this.#brokers = brokers
+    this.#place = place
   }
 
   produce(record: OutgoingRecord): Promise<void> {
@@ -113,10 +119,8 @@ export class KafkaProducer {
         await producer.sendBatch({ acks: ALL_REPLICAS, topicMessages: topicMessages(batch) })
         return undefined
       } catch (error) {
-        const failure = toBrokerError(error, writing(batch), this.#brokers)
-        // kafkajs keeps asking for every topic it was ever given (one that does not exist would fail all later requests), and a connection
-        // that broke off is of no use.
-        if (failure.code === 'unknown-topic' || failure.code === 'unreachable') this.#disconnect()
+        const failure = toBrokerError(error, writing(batch), this.#place)
+        if (SPOILS_CONNECTION.has(failure.code)) this.#disconnect()
         if (!failure.retriable || this.#closed || Date.now() > deadline) return failure
         await sleep(retryDelay(failures))
       }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Cluster } from 'kafkajs'
 import type { TopicSelector } from '../../compiler/plan.ts'
+import { BrokerError } from '../broker.ts'
 import { isInternalTopic } from '../topic-name.ts'
 import type { KafkaConnection } from './kafka-connection.ts'
 import { protocolType } from './kafka-error.ts'
@@ -78,7 +79,13 @@ async function knows(cluster: Cluster, topic: string): Promise<boolean> {
     await cluster.addTargetTopic(topic)
     return true
   } catch (error) {
-    if (protocolType(error) === 'UNKNOWN_TOPIC_OR_PARTITION') return false
+    const type = protocolType(error)
+    if (type === 'UNKNOWN_TOPIC_OR_PARTITION') return false
+    // Kafka names no topic, and does not say whether it exists.
+    if (type === 'TOPIC_AUTHORIZATION_FAILED') {
+      const message = `Kafka refused reading topic "${topic}": the user has no permission (an ACL: Read)`
+      throw new BrokerError('authorization', message, { retriable: false, cause: error })
+    }
     throw error
   }
 }
