@@ -15,6 +15,7 @@ const publicPlaces: Readonly<Record<SchemaName, readonly RegExp[]>> = {
     /^shutdown\./,
   ],
   routes: [/^(topics|broker|group|from|concurrency|enabled)(\.|$)/, /^(window|batch|defaults)\./],
+  tests: [],
 }
 
 /** Values a log must never show: whatever came from the environment, but for public places, every app's secret, every broker's password. */
