@@ -1,15 +1,21 @@
+import { execFile } from 'node:child_process'
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, test } from 'vitest'
+import { promisify } from 'node:util'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { formatPretty } from '../src/diagnostics/format-pretty.ts'
 import { createMetrics } from '../src/observe/metrics.ts'
 import { draftBlueprint } from '../src/runtime/blueprint.ts'
+import { router } from './cli/router-command.ts'
 
+const run = promisify(execFile)
 const repository = fileURLToPath(new URL('..', import.meta.url))
 const pages = ['README.md', 'docs/route-language.md', 'docs/operations.md']
-const env = { APP_SECRET: 'a-secret-for-this-test' }
+const examples = (await readdir(join(repository, 'examples'), { recursive: true })).filter(name => name.endsWith('.md'))
+const allPages = [...pages, 'CHANGELOG.md', 'CONTRIBUTING.md', ...examples.map(name => join('examples', name))]
+const env = { APP_SECRET: 'a-secret-for-this-test', REVERB_APP_SECRET: 'a-secret-for-this-test' }
 
 interface Block {
   readonly place: string
@@ -107,10 +113,49 @@ test('the metrics in the documentation are those that are served', async () => {
 })
 
 test('links between the pages lead somewhere', async () => {
-  for (const page of pages) {
+  for (const page of allPages) {
     const text = await readFile(join(repository, page), 'utf8')
     for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
       await expect(readFile(join(repository, dirname(page), String(target))), `${page} -> ${target}`).resolves.toBeDefined()
     }
   }
+})
+
+test('commands that the pages tell to type exist, with their flags', async () => {
+  const help = new Map<string, string>()
+  for (const page of allPages) {
+    const text = await readFile(join(repository, page), 'utf8')
+    const scripts = [...text.matchAll(/^```sh.*\n([\s\S]*?)^```$/gm)].map(match => String(match[1])).join('')
+    for (const [line, command = ''] of scripts.matchAll(/^npx router (\w+).*$/gm)) {
+      const known = help.get(command) ?? (await router([command, '--help'])).stdout
+      help.set(command, known)
+      const words = line.replaceAll(/'[^']*'/g, '').split(' ')
+      expect(known, `${page}: ${line}`).toContain(`Usage: router ${command}`)
+      for (const flag of words.filter(word => word.startsWith('--'))) expect(known, `${page}: ${line}`).toContain(flag)
+    }
+  }
+  expect(help.size).toBeGreaterThanOrEqual(5)
+})
+
+test('"your own topic in your own browser" works from an empty folder, step by step', async () => {
+  const readme = await readFile(join(repository, 'README.md'), 'utf8')
+  const section = /^## Your own topic[\s\S]*?(?=^## )/m.exec(readme)?.[0] ?? ''
+  const root = await mkdtemp(join(tmpdir(), 'signalbox-readme-'))
+  onTestFinished(() => rm(root, { recursive: true, force: true }))
+  const npx = `#!/bin/sh\nshift\nexec "${process.execPath}" "${join(repository, 'dist/cli/main.js')}" "$@"\n`
+  await writeFile(join(root, 'npx'), npx, { mode: 0o755 })
+
+  const outputs: string[] = []
+  for (const [, kind, text = ''] of section.matchAll(/^```(sh run|yaml)\n([\s\S]*?)^```$/gm)) {
+    const file = /^# (\S+)/.exec(text)?.[1] ?? ''
+    if (kind === 'yaml') await writeFile(join(root, file), text)
+    else
+      outputs.push(
+        (await run('/bin/sh', ['-e', '-c', text], { cwd: root, env: { ...env, PATH: `${root}:${process.env['PATH']}` } })).stdout,
+      )
+  }
+  expect(outputs).toEqual([
+    expect.stringContaining('wrote  router.yaml'),
+    expect.stringMatching(/^1 route file, 1 route: no problems\n✓ orders\/shipped\n +1 broadcast private-user\.7 +event: order\.shipped\n/),
+  ])
 })
