@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { addDev } from './commands/dev.ts'
 import { addExplain } from './commands/explain.ts'
+import { addHelp } from './commands/help.ts'
 import { addInit } from './commands/init.ts'
 import { addPublish } from './commands/publish.ts'
 import { addRun } from './commands/run.ts'
@@ -39,6 +40,7 @@ function createProgram(): Command {
   addRun(program)
   addPublish(program)
   addSchema(program)
+  addHelp(program)
   return program
 }
 

@@ -45,11 +45,24 @@ const problemCodes = {
   'subscription-conflict': 'Two route files give one subscription name',
   'broker-missing': 'Several brokers are defined and none is the default',
   'group-conflict': 'Two subscriptions use one consumer group',
+  fanout: 'A subscription with `role: fanout` has what only `role: work` can have',
   'dead-letter-policy': 'deadLetter: none stands without onFailure',
+  'channel-rule': 'A channel rule contradicts itself, or another one',
   'app-unknown': 'A broadcast names an app that router.yaml does not define',
 } as const
 
 export type ProblemCode = keyof typeof problemCodes
+
+export const allCodes: readonly ProblemCode[] = Object.keys(problemCodes).filter(isCode)
+
+function isCode(text: string): text is ProblemCode {
+  return Object.hasOwn(problemCodes, text)
+}
+
+/** Undefined for a text that is no code. */
+export function findCode(text: string): ProblemCode | undefined {
+  return isCode(text) ? text : undefined
+}
 
 /** What a code stands for, in one sentence. */
 export function describeCode(code: ProblemCode): string {

@@ -35,28 +35,11 @@ async function validate(paths: readonly string[], options: ValidateOptions): Pro
   const [first] = paths
   const root = projectRoot(options, first === undefined ? undefined : dirname(resolve(first)))
   const named = paths.map(path => insideProject(root, path))
-  const [{ draftBlueprint, handlersOf }, { hasErrors }, { missingExports }, { unusedFiles }, { sortProblems }] = await Promise.all([
-    import('../../runtime/blueprint.ts'),
+  const [{ validateProject }, { hasErrors }] = await Promise.all([
+    import('../../runtime/validate-project.ts'),
     import('../../diagnostics/problem.ts'),
-    import('../../config/handler-exports.ts'),
-    import('../../config/unused-files.ts'),
-    import('../../diagnostics/sort-problems.ts'),
   ])
-  const { project, plan, ...draft } = await draftBlueprint({
-    root,
-    env: process.env,
-    mode: 'validate',
-    ...(named.length === 0 ? {} : { paths: named }),
-  })
-  const handlers = handlersOf(plan)
-  const problems = sortProblems([
-    ...draft.problems,
-    ...missingExports(root, handlers),
-    // Only the whole project can tell what nobody uses; a file with errors may be the one that does.
-    ...(named.length > 0 || hasErrors(draft.problems)
-      ? []
-      : unusedFiles(root, { schemas: project.eventSchemas.keys(), handlers: handlers.map(({ module }) => module) })),
-  ])
+  const { project, problems } = await validateProject({ root, env: process.env, ...(named.length === 0 ? {} : { paths: named }) })
   if (options.format !== 'pretty') print(await formatForPrograms(options.format, problems, folderFromHere(root)))
   else if (problems.length > 0) {
     const { formatPretty } = await import('../../diagnostics/format-pretty.ts')
