@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import type { Cluster } from 'kafkajs'
 import type { RecordSink, TopicPartition, TopicPartitionOffset } from '../broker.ts'
 import { retryDelay } from './back-off.ts'
@@ -142,6 +142,8 @@ export class PartitionFetcher {
         const deliveries = this.#take(response, current.asked)
         if (isLarge(deliveries)) pending = this.#request(leader)
         this.#hand(deliveries)
+        // What the receiver has queued for this turn, such as writes to sockets, goes out before the next request.
+        if (pending === undefined) await nextTurn()
         failures = 0
         this.#options.onSuccess()
       } catch (error) {
