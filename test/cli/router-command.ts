@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 
-const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+const built = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
 export interface Ended {
   readonly code: number | null
@@ -15,6 +15,8 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>
   /** What it reads from stdin. */
   readonly input?: string
+  /** Another copy of the command. */
+  readonly main?: string
 }
 
 /** The built command, run to its end. */
@@ -30,7 +32,7 @@ export class RunningCommand {
   #stdout = ''
   #stderr = ''
 
-  constructor(args: readonly string[], { cwd, env, input }: CommandOptions = {}) {
+  constructor(args: readonly string[], { cwd, env, input, main = built }: CommandOptions = {}) {
     const child = spawn(process.execPath, [main, ...args], { cwd, env: { ...process.env, ...env }, stdio: 'pipe' })
     this.#child = child
     child.stdin.end(input)
