@@ -50,7 +50,8 @@ export interface Broker {
 }
 
 export interface ConsumeOptions {
-  readonly group: string
+  /** Undefined: a reader of its own, with every partition. It starts at `from` each time, and what it commits is forgotten when it stops. */
+  readonly group: string | undefined
   readonly topics: TopicSelector
   /** Applies to partitions of a group without any commit: their start offsets are committed before the first fetch. Later partitions and topics start at the earliest. */
   readonly from: StartPosition

@@ -81,6 +81,7 @@ function fileDeadLetterTopics(file: SourceSection): readonly (string | undefined
 function reportGroupConflicts(enabled: readonly { readonly section: SourceSection; readonly plan: SubscriptionPlan }[]): void {
   const firsts = new Map<string, SourceSection>()
   for (const { section, plan } of enabled) {
+    if (plan.role === 'fanout') continue
     const first = firsts.get(plan.group)
     if (first === undefined) {
       firsts.set(plan.group, section)

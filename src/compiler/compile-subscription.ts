@@ -4,6 +4,7 @@ import { levelDeadLetter } from './compile-action.ts'
 import { compileRoute, type RouteSurroundings } from './compile-route.ts'
 import { compileEnvelope } from './envelope-mapping.ts'
 import { compileMatcher } from './event-matcher.ts'
+import { checkFanout, countingFailures } from './fanout.ts'
 import { isoInstant } from './iso-instant.ts'
 import type { DeadLetterPolicy, RoutePlan, StartPosition, SubscriptionPlan, UnmatchedPlan } from './plan.ts'
 import { mergePolicies, type Policies } from './policies.ts'
@@ -25,8 +26,11 @@ export function compileSubscription(section: SourceSection, around: FileSurround
   const name = subscriptionName(file)
   const broker = compileBroker(section, project)
   const defaults = section.section('defaults')
-  const policies = mergePolicies(around.policies, defaults)
-  const deadLetter = levelDeadLetter(defaults, policies, around.deadLetter)
+  const role = section.oneOf('role', ['work', 'fanout']) ?? 'work'
+  if (role === 'fanout') checkFanout(section)
+  const inherited = role === 'fanout' ? { ...around, ...countingFailures(around.policies) } : around
+  const policies = mergePolicies(inherited.policies, defaults)
+  const deadLetter = levelDeadLetter(defaults, policies, inherited.deadLetter)
   const surroundings: RouteSurroundings = { project, subscription: name, broker, policies, deadLetter }
   const routes = compileRoutes(section.section('routes'), surroundings)
   const batch = section.section('batch')
@@ -35,6 +39,7 @@ export function compileSubscription(section: SourceSection, around: FileSurround
     name,
     file,
     broker,
+    role,
     group: section.text('group') ?? `${project.appName}.${name.replaceAll('/', '.')}`,
     topics: compileTopics(section, project.deadLetterTopics),
     from: compileFrom(section),

@@ -14,6 +14,9 @@ export interface SubscriptionPlan {
   readonly file: string
   /** A name from router.yaml. */
   readonly broker: string
+  /** `work`: the instances share the messages. `fanout`: each instance gets all of them, for the sockets it has. */
+  readonly role: 'work' | 'fanout'
+  /** Under `fanout` only a name for people: each process then reads without a group. */
   readonly group: string
   readonly topics: TopicSelector
   readonly from: StartPosition

@@ -157,7 +157,7 @@ const help: Readonly<Partial<Record<ProblemCode, CodeHelp>>> = {
     right: { 'routes/a.yaml': plain, 'routes/b.yaml': plain.replace('orders', 'payments') },
   },
   'dead-letter-policy': inRoute('deadLetter: none', 'deadLetter: none\n    onFailure: skip'),
-  fanout: { note: 'A fanout file only broadcasts, to the sockets of its own process: move what must run once into a file of its own.' },
+  fanout: inRoutes(route('emit: order-audit', '', 'role: fanout\n'), route('broadcast: private-admin.orders', '', 'role: fanout\n')),
   'channel-rule': { note: 'Look at the rules under `channels:` in router.yaml that the message names.' },
   'app-unknown': inAction('broadcast: { channel: news, app: shpo }', 'broadcast: { channel: news, app: shop }', {
     'router.yaml': 'server:\n  apps:\n    - { id: shop, key: shop-key, secret: "${APP_SECRET:-only-for-development}" }\n',

@@ -33,6 +33,7 @@ export function diffPlans(from: RoutingPlan, to: RoutingPlan): PlanDiff {
 function restartReason(from: SubscriptionPlan, to: SubscriptionPlan): string | undefined {
   const changed = [
     from.broker !== to.broker && 'broker',
+    from.role !== to.role && 'role',
     from.group !== to.group && 'group',
     topicsKey(from) !== topicsKey(to) && 'topics',
     from.batch.timeoutMs !== to.batch.timeoutMs && 'batch.timeout',
@@ -49,7 +50,7 @@ function topicsKey(subscription: SubscriptionPlan): string {
 /** The change in words, one line each; `changed` names the subscriptions whose files differ. */
 export function describeDiff(diff: PlanDiff, changed: ReadonlySet<string>): readonly string[] {
   return [
-    ...diff.added.map(({ name, group }) => `${name}: new, group ${group}`),
+    ...diff.added.map(({ name, role, group }) => `${name}: new, ${role === 'fanout' ? 'in every instance' : `group ${group}`}`),
     ...diff.removed.map(({ name }) => `${name}: gone, its consumer stops`),
     ...diff.restarted.map(({ to, because }) => `${to.name}: its consumer restarts (${because})`),
     ...diff.swapped

@@ -100,7 +100,7 @@ export class SubscriptionRunner implements RecordSink {
         return
       case 'disconnected':
         this.#connected = false
-        log.warn({ subscription, retryInMs: event.retryInMs, error: event.error.message }, 'the broker cannot be reached')
+        log.warn({ subscription, retryInMs: event.retryInMs, error: event.error.message }, 'not consuming, trying again')
         return
       case 'offset-out-of-range':
         log.error(
@@ -119,7 +119,8 @@ export class SubscriptionRunner implements RecordSink {
     const { plan, broker, ports } = this.#options
     for (let waitMs = firstRetryMs; !this.#stopped.signal.aborted; waitMs = Math.min(waitMs * 2, longestRetryMs)) {
       try {
-        const options = { group: plan.group, topics: plan.topics, from: plan.from, maxWaitMs: plan.batch.timeoutMs }
+        const group = plan.role === 'fanout' ? undefined : plan.group
+        const options = { group, topics: plan.topics, from: plan.from, maxWaitMs: plan.batch.timeoutMs }
         const consumer = await broker.consume(options, this)
         this.#consumer = consumer
         this.#processor.attach(consumer)

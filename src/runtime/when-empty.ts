@@ -24,10 +24,14 @@ async function isEmpty({ joined, connected, processor }: SubscriptionRunner, bro
   const assignments = [...processor.assignments]
   const topics = [...new Set(assignments.map(assignment => assignment.topic))]
   const ends = await Promise.all(topics.map(async topic => [topic, await broker.topicOffsets(topic)] as const))
-  const committed = await broker.committedOffsets(processor.plan.group, topics)
+  const { role, group, from } = processor.plan
+  const committed = role === 'fanout' ? [] : await broker.committedOffsets(group, topics)
   return assignments.every(({ topic, partition, tracker }) => {
     const end = ends.find(([name]) => name === topic)?.[1].find(of => of.partition === partition)
-    const start = committed.find(of => of.topic === topic && of.partition === partition)?.offset ?? -1
-    return end !== undefined && Math.max(tracker.position, start) >= end.high
+    if (end === undefined) return false
+    // A reader without a group has committed nothing that others could see.
+    const lone = role === 'fanout' ? (from.kind === 'latest' ? end.high : end.low) : -1
+    const start = committed.find(of => of.topic === topic && of.partition === partition)?.offset ?? lone
+    return (tracker.position < 0 ? start : Math.max(tracker.position, start)) >= end.high
   })
 }

@@ -25,7 +25,12 @@ export function brokerContract({ open }: BrokerUnderTest): void {
     return broker
   }
 
-  async function consume(broker: Broker, group: string, topics: string | TopicSelector, from: StartPosition['kind'] | number = 'earliest') {
+  async function consume(
+    broker: Broker,
+    group: string | undefined,
+    topics: string | TopicSelector,
+    from: StartPosition['kind'] | number = 'earliest',
+  ) {
     const receiver = new Receiver()
     receivers.push(receiver)
     const consumer = await broker.consume(
@@ -386,6 +391,40 @@ export function brokerContract({ open }: BrokerUnderTest): void {
     const { receiver } = await consume(broker, uniqueName('group'), topic)
     await receiver.has(2)
     expect(receiver.values).toEqual(['before', 'after'])
+  })
+
+  test('readers without a group get everything each, from their start on every time, and leave nothing behind', async () => {
+    const broker = connect()
+    const topic = await topicOf(broker, 2)
+    const send = (value: string) => broker.produce(record(topic, value, value))
+    await send('before')
+    const early = await consume(broker, undefined, topic, 'earliest')
+    const late = await consume(broker, undefined, topic, 'latest')
+    await Promise.all([early, late].map(({ receiver }) => receiver.owns(2)))
+    await send('after')
+    await early.receiver.has(2)
+    await late.receiver.has(1)
+    expect([...early.receiver.values].sort()).toEqual(['after', 'before'])
+    expect(late.receiver.values).toEqual(['after'])
+    await early.consumer.commit([0, 1].map(partition => ({ topic, partition, offset: 1 })))
+    await early.consumer.stop()
+    const again = await consume(broker, undefined, topic, 'earliest')
+    await again.receiver.has(2)
+  })
+
+  test('a reader without a group picks up a topic that appears later, from its first record', async () => {
+    const broker = connect()
+    const first = await topicOf(broker, 1)
+    const second = uniqueName('contract')
+    const { receiver, consumer } = await consume(broker, undefined, { names: [first, second], patterns: [] }, 'latest')
+    await receiver.owns(1)
+    await broker.produce(record(first, null, 'one'))
+    await receiver.has(1)
+    await consumer.commit([{ topic: first, partition: 0, offset: 1 }])
+    await broker.createTopics([{ topic: second, partitions: 1 }])
+    await broker.produce(record(second, null, 'two'))
+    await receiver.has(2)
+    expect(receiver.values).toEqual(['one', 'two'])
   })
 
   test('a closed broker has stopped its consumers and refuses work', async () => {

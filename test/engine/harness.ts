@@ -1,8 +1,8 @@
 import type { SourceRecord, SubscriptionPlan } from '../../src/compiler/plan.ts'
 import type { ConsumerPort, DeadLetterRecord, EngineLog, PartitionId } from '../../src/engine/ports.ts'
 import { SubscriptionProcessor } from '../../src/engine/subscription-processor.ts'
-import { envelope, record } from './plan-builders.ts'
 import { VirtualClock } from '../../src/testing/virtual-clock.ts'
+import { envelope, record } from './plan-builders.ts'
 
 export interface HarnessOptions {
   readonly partitions?: readonly number[]

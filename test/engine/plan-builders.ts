@@ -63,6 +63,7 @@ export function subscription(routes: readonly RoutePlan[], overrides: Partial<Su
     group: 'app.shop',
     topics: { names: ['orders'], patterns: [] },
     from: { kind: 'latest' },
+    role: 'work',
     ordering: 'key',
     batch: { size: 100, timeoutMs: undefined },
     envelope: { kind: 'auto' },

@@ -6,6 +6,7 @@ import { assign, decodeAssignment, decodeMember, encodeMember, PROTOCOL_NAME } f
 import type { KafkaConnection } from './kafka-connection.ts'
 import { isUnreachable, protocolType } from './kafka-error.ts'
 import type { ConsumerSettings } from './kafka-settings.ts'
+import type { HeartbeatAnswer, Membership } from './membership.ts'
 
 /** The session is over: the coordinator knows this member no more, or it has gone on without it. */
 const LOST: ReadonlySet<string> = new Set(['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION', 'FENCED_INSTANCE_ID'])
@@ -16,10 +17,8 @@ const COORDINATOR_MOVED: ReadonlySet<string> = new Set([
   'GROUP_LOAD_IN_PROGRESS',
 ])
 
-export type HeartbeatAnswer = 'ok' | 'rebalance' | 'lost'
-
 /** One member's standing in its group. It outlives connections: `use` gives it the next. */
-export class GroupMembership {
+export class GroupMembership implements Membership {
   readonly #group: string
   readonly #settings: ConsumerSettings
   #connection: KafkaConnection | undefined
@@ -41,8 +40,8 @@ export class GroupMembership {
     return this.#leads
   }
 
-  get isMember(): boolean {
-    return this.#memberId !== ''
+  get doing(): string {
+    return `consuming as group "${this.#group}"`
   }
 
   use(connection: KafkaConnection): void {

@@ -4,10 +4,10 @@ import type { TopicSelector } from '../../compiler/plan.ts'
 import type { RecordSink, TopicPartition, TopicPartitionOffset } from '../broker.ts'
 import { revoke } from '../revoke.ts'
 import { keyOf } from './by-topic.ts'
-import type { GroupMembership } from './group-membership.ts'
 import type { KafkaConnection } from './kafka-connection.ts'
 import { isUnreachable, protocolType } from './kafka-error.ts'
 import type { ConsumerSettings } from './kafka-settings.ts'
+import type { Membership } from './membership.ts'
 import { PartitionFetcher } from './partition-fetcher.ts'
 import { type FoundTopics, topicsChange } from './topic-lookup.ts'
 
@@ -20,7 +20,7 @@ export interface GroupSessionOptions {
   readonly connection: KafkaConnection
   /** As `connection` has it now. */
   readonly cluster: Cluster
-  readonly membership: GroupMembership
+  readonly membership: Membership
   readonly settings: ConsumerSettings
   readonly sink: RecordSink
   /** What was assigned, and where to start. */

@@ -14,6 +14,8 @@ import { KafkaConnection } from './kafka-connection.ts'
 import { type KafkaPlace, protocolType, toBrokerError } from './kafka-error.ts'
 import type { KafkaLink } from './kafka-link.ts'
 import type { ConsumerSettings } from './kafka-settings.ts'
+import { LoneMembership } from './lone-membership.ts'
+import type { Membership } from './membership.ts'
 import { StartOffsets } from './start-offsets.ts'
 import { type FoundTopics, findTopics } from './topic-lookup.ts'
 
@@ -38,13 +40,13 @@ export interface KafkaConsumerOptions {
 }
 
 /**
- * A member of a consumer group that comes back by itself, from everything, until it is stopped. It speaks the group's protocol through
+ * A member of a consumer group (or a reader without one) that comes back by itself, from everything, until it is stopped. It speaks the group's protocol through
  * kafkajs's connections but not through kafkajs's consumer, which has no awaited revoke, beats only between fetches and gives up on some
  * errors. Each generation of the group is one session with a connection of its own: no fetch of the last one can be in its way.
  */
 export class KafkaConsumer implements Consumer {
   readonly #options: KafkaConsumerOptions
-  readonly #membership: GroupMembership
+  readonly #membership: Membership
   readonly #starts: StartOffsets
   readonly #stopping = new AbortController()
   readonly #running: Promise<void>
@@ -56,7 +58,8 @@ export class KafkaConsumer implements Consumer {
 
   constructor(options: KafkaConsumerOptions) {
     this.#options = options
-    this.#membership = new GroupMembership(options.consume.group, options.settings)
+    const { group } = options.consume
+    this.#membership = group === undefined ? new LoneMembership() : new GroupMembership(group, options.settings)
     this.#starts = new StartOffsets(options.consume.from)
     this.#running = this.#run()
   }
@@ -88,7 +91,7 @@ export class KafkaConsumer implements Consumer {
     try {
       await session.commit(owned)
     } catch (error) {
-      throw toBrokerError(error, `committing offsets of group "${this.#options.consume.group}"`, this.#options.place)
+      throw toBrokerError(error, `committing offsets while ${this.#membership.doing}`, this.#options.place)
     }
   }
 
@@ -183,8 +186,8 @@ export class KafkaConsumer implements Consumer {
     this.#failedSince ??= now
     if (now - this.#reportedAt < REPORT_EVERY_MS && this.#reportedAt >= this.#failedSince) return
     this.#reportedAt = now
-    const { consume, place, sink } = this.#options
-    sink.status({ kind: 'disconnected', error: toBrokerError(error, `consuming as group "${consume.group}"`, place), retryInMs })
+    const { place, sink } = this.#options
+    sink.status({ kind: 'disconnected', error: toBrokerError(error, this.#membership.doing, place), retryInMs })
   }
 
   #recovered(partitions: number): void {

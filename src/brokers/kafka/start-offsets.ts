@@ -2,7 +2,7 @@ import type { Cluster } from 'kafkajs'
 import type { StartPosition } from '../../compiler/plan.ts'
 import type { TopicPartition, TopicPartitionOffset } from '../broker.ts'
 import { byTopic, keyOf } from './by-topic.ts'
-import type { GroupMembership } from './group-membership.ts'
+import type { Membership } from './membership.ts'
 
 const EARLIEST: StartPosition = { kind: 'earliest' }
 
@@ -22,7 +22,7 @@ export class StartOffsets {
   }
 
   /** Once in a consumer's life, before it joins. */
-  async beBorn(cluster: Cluster, membership: GroupMembership, topics: readonly string[]): Promise<void> {
+  async beBorn(cluster: Cluster, membership: Membership, topics: readonly string[]): Promise<void> {
     if (this.#born) return
     const partitions = topics.flatMap(topic =>
       cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => ({ topic, partition: partitionId })),
@@ -35,11 +35,7 @@ export class StartOffsets {
   }
 
   /** The next offset of each assigned partition. Partitions without a commit get one here: they came later, and start at the earliest. */
-  async settle(
-    cluster: Cluster,
-    membership: GroupMembership,
-    assigned: readonly TopicPartition[],
-  ): Promise<readonly TopicPartitionOffset[]> {
+  async settle(cluster: Cluster, membership: Membership, assigned: readonly TopicPartition[]): Promise<readonly TopicPartitionOffset[]> {
     const committed = await membership.committed(assigned)
     const known = new Set(committed.map(keyOf))
     const open = assigned.filter(partition => !known.has(keyOf(partition)))

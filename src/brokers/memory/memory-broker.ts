@@ -32,7 +32,11 @@ export class MemoryBroker implements Broker {
 
   async consume(options: ConsumeOptions, sink: RecordSink): Promise<Consumer> {
     this.#assertOpen()
-    const member: MemoryMember = new MemoryMember(this.#cluster.group(options.group), options, sink, () => this.#members.delete(member))
+    const group = options.group === undefined ? this.#cluster.loneGroup() : this.#cluster.group(options.group)
+    const member: MemoryMember = new MemoryMember(group, options, sink, () => {
+      this.#members.delete(member)
+      this.#cluster.dropLoneGroup(group)
+    })
     this.#members.add(member)
     return member
   }

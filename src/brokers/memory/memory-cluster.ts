@@ -21,6 +21,8 @@ export interface MemoryClusterOptions {
 export class MemoryCluster {
   readonly #topics = new Map<string, readonly PartitionLog[]>()
   readonly #groups = new Map<string, MemoryGroup>()
+  /** Of readers without a group: gone when they stop. */
+  readonly #loneGroups = new Set<MemoryGroup>()
   readonly #partitions: number
   readonly #retention: Retention
   /** Spreads records without a key over the partitions in turn. */
@@ -50,6 +52,17 @@ export class MemoryCluster {
     return group
   }
 
+  /** For one member, to be given back with `dropLoneGroup`. */
+  loneGroup(): MemoryGroup {
+    const group = new MemoryGroup(this)
+    this.#loneGroups.add(group)
+    return group
+  }
+
+  dropLoneGroup(group: MemoryGroup): void {
+    this.#loneGroups.delete(group)
+  }
+
   /** Throws BrokerError for a name that cannot be a topic. A topic that exists stays as it is. */
   createTopic(topic: string, partitions: number): readonly PartitionLog[] {
     const existing = this.#topics.get(topic)
@@ -57,7 +70,7 @@ export class MemoryCluster {
     assertTopicName(topic)
     const logs = Array.from({ length: partitions }, (_, partition) => new PartitionLog(topic, partition, this.#retention))
     this.#topics.set(topic, logs)
-    for (const group of this.#groups.values()) group.topicAppeared(topic)
+    for (const group of [...this.#groups.values(), ...this.#loneGroups]) group.topicAppeared(topic)
     return logs
   }
 

@@ -1,0 +1,26 @@
+import type { TopicPartition, TopicPartitionOffset } from '../broker.ts'
+import type { KafkaConnection } from './kafka-connection.ts'
+
+export type HeartbeatAnswer = 'ok' | 'rebalance' | 'lost'
+
+/** How a consumer gets its partitions, and where it keeps its offsets. It outlives connections: `use` gives it the next. */
+export interface Membership {
+  /** Completes the sentence "cannot reach Kafka while ...". */
+  readonly doing: string
+  /** This member shares out the partitions: it is the one that has to notice new ones. */
+  readonly leads: boolean
+  use(connection: KafkaConnection): void
+  /** Joins (again) and answers with this member's partitions. */
+  join(topics: readonly string[]): Promise<readonly TopicPartition[]>
+  /** Throws where no answer came. */
+  heartbeat(): Promise<HeartbeatAnswer>
+  commit(offsets: readonly TopicPartitionOffset[]): Promise<void>
+  /** Commits before joining. False where others have decided already where to start. */
+  commitFromOutside(offsets: readonly TopicPartitionOffset[]): Promise<boolean>
+  /** Committed offsets of these partitions; those without a commit are left out. */
+  committed(partitions: readonly TopicPartition[]): Promise<readonly TopicPartitionOffset[]>
+  /** Tells the others at once. */
+  leave(): Promise<void>
+  /** The next join is a new member's. */
+  forget(): void
+}
