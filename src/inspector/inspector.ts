@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { ReloadResult } from '../reload/reload-result.ts'
 import type { InspectorState } from './inspector-state.ts'
 import { createLiveStreams, type LiveMessage, type LiveStreams } from './live-streams.ts'
 import { pageFiles, renderPage } from './page-files.ts'
 import { type PublishRequest, readPublishRequest } from './publish-request.ts'
-import { type InspectorReload, type ReloadReport, reportReload } from './reload-report.ts'
+import { type ReloadReport, reportReload } from './reload-report.ts'
 import { checkBearer, checkSource, RequestRefused } from './request-guard.ts'
 import type { ChannelListener } from './tapped-hub.ts'
 
@@ -32,7 +33,7 @@ export interface Inspector extends ChannelListener {
   /** Rejects with InspectorError. */
   listen(): Promise<{ readonly port: number }>
   /** Tells open pages how a change on disk ended. */
-  reloaded(result: InspectorReload): void
+  reloaded(result: ReloadResult): void
   close(): Promise<void>
 }
 

@@ -1,19 +1,5 @@
 import { formatPretty } from '../diagnostics/format-pretty.ts'
-import type { Problem } from '../diagnostics/problem.ts'
-
-/** How a change on disk ended, as the runtime tells it. */
-export type InspectorReload =
-  | {
-      readonly kind: 'applied'
-      readonly generation: number
-      /** One line for each thing that changed. */
-      readonly summary: readonly string[]
-      readonly problems: readonly Problem[]
-      /** Texts of the files, for code frames. */
-      readonly sources: ReadonlyMap<string, string>
-    }
-  | { readonly kind: 'rejected'; readonly problems: readonly Problem[]; readonly sources: ReadonlyMap<string, string> }
-  | { readonly kind: 'unchanged' }
+import type { ReloadResult } from '../reload/reload-result.ts'
 
 /** The same, ready for the page. */
 export interface ReloadReport {
@@ -26,7 +12,7 @@ export interface ReloadReport {
 }
 
 /** Undefined where there is nothing to tell. */
-export function reportReload(reload: InspectorReload, at: number): ReloadReport | undefined {
+export function reportReload(reload: ReloadResult, at: number): ReloadReport | undefined {
   if (reload.kind === 'unchanged') return undefined
   const { problems, sources } = reload
   return {

@@ -1,5 +1,7 @@
-import type { Problem } from '../diagnostics/problem.ts'
 import type { Logger } from '../observe/logger.ts'
+import type { ReloadResult } from '../reload/reload-result.ts'
+
+export type { ReloadResult } from '../reload/reload-result.ts'
 
 export interface RouterOptions {
   /** The project's folder: where router.yaml and routes/ are. */
@@ -30,20 +32,6 @@ export interface RouterOptions {
   /** Secret values that the configuration holds, each time it is read: what a log must not show. */
   readonly onSecrets?: ((secrets: readonly string[]) => void) | undefined
 }
-
-export type ReloadResult =
-  | {
-      readonly kind: 'applied'
-      readonly generation: number
-      /** The change in words, one line each. */
-      readonly summary: readonly string[]
-      /** Warnings. */
-      readonly problems: readonly Problem[]
-      readonly sources: ReadonlyMap<string, string>
-    }
-  /** Nothing of the edit is at work: the configuration before it goes on. */
-  | { readonly kind: 'rejected'; readonly problems: readonly Problem[]; readonly sources: ReadonlyMap<string, string> }
-  | { readonly kind: 'unchanged' }
 
 export interface RouterAddress {
   readonly host: string
