@@ -7,7 +7,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { needsInstall } from '../scripts/freshness.mjs'
+import { needsInstall } from '../.ci/freshness.mjs'
 import { endAllCommands, runCommand } from './run/children.mjs'
 import { checkPackageContent } from './run/package-content.mjs'
 import { installSystemPackages } from './run/system-packages.mjs'
@@ -36,7 +36,7 @@ async function main(args) {
   const onlyChecks = args.includes('--only-checks')
   const filters = args.filter(argument => argument !== '--only-checks')
   if (needsInstall(root) && !(await step('npm ci', () => runCommand('npm', ['ci'], { cwd: root })))) return
-  if (!(await step('build', () => node('scripts/build.mjs', '--if-stale')))) return
+  if (!(await step('build', () => node('.ci/build.mjs', '--if-stale')))) return
   if (filters.length === 0) await runChecks()
   if (onlyChecks || interrupted) return
   await installSystemPackages(say)
@@ -44,7 +44,7 @@ async function main(args) {
 }
 
 async function runChecks() {
-  await step('lock file for every platform', () => node('scripts/complete-lock.mjs', '--check'))
+  await step('lock file for every platform', () => node('.ci/complete-lock.mjs', '--check'))
   await step('types (tsc)', () => node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'))
   await step('style (biome)', () => node('node_modules/@biomejs/biome/bin/biome', 'ci', '--colors=off'))
   await step('unused code and packages (knip)', () => node('node_modules/knip/bin/knip.js', '--no-progress'))

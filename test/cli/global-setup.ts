@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { TestProject } from 'vitest/node'
 
-const build = fileURLToPath(new URL('../../scripts/build.mjs', import.meta.url))
+const build = fileURLToPath(new URL('../../.ci/build.mjs', import.meta.url))
 
 /** Builds dist/ where it is missing or old, if a selected test runs the built command. */
 export default async function setup(project: TestProject): Promise<void> {

@@ -31,6 +31,6 @@ function holdsSamePackages(lock, marker) {
 /** True where the build is missing or older than what it is made of. */
 export function needsBuild(root) {
   const built = newestChange(join(root, 'dist/cli/main.js'))
-  const inputs = ['src', 'tsconfig.json', 'package.json', 'scripts/build.mjs'].map(input => newestChange(join(root, input)))
+  const inputs = ['src', 'tsconfig.json', 'package.json', '.ci/build.mjs'].map(input => newestChange(join(root, input)))
   return built < Math.max(...inputs)
 }

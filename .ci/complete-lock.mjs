@@ -11,9 +11,7 @@ const missing = missingPackages(lock.packages)
 
 if (process.argv.includes('--check')) {
   if (missing.length > 0) {
-    console.error(
-      `${missing.map(({ name }) => `${name} is missing from the lock file`).join('\n')}\nnode scripts/complete-lock.mjs adds them`,
-    )
+    console.error(`${missing.map(({ name }) => `${name} is missing from the lock file`).join('\n')}\nnode .ci/complete-lock.mjs adds them`)
     process.exitCode = 1
   }
 } else if (missing.length > 0) {

@@ -8,7 +8,7 @@ import { needsBuild, needsInstall } from './freshness.mjs'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
 if (needsInstall(root)) step('Installing packages (npm ci)', 'npm', ['ci'])
-if (needsBuild(root)) step('Building', process.execPath, [join(root, 'scripts/build.mjs')])
+if (needsBuild(root)) step('Building', process.execPath, [join(root, '.ci/build.mjs')])
 startRouter()
 
 function step(title, command, args) {
