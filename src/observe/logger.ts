@@ -32,7 +32,7 @@ export function createLogger(options: LoggerOptions): Logger {
 }
 
 function prettyOptions(colorize: boolean): Parameters<typeof prettyFactory>[0] {
-  return { colorize, translateTime: 'SYS:HH:MM:ss', ignore: 'pid,hostname' }
+  return { colorize, translateTime: 'SYS:HH:MM:ss', singleLine: true, ignore: 'pid,hostname' }
 }
 
 function terminalHasColor(): boolean {

@@ -67,7 +67,7 @@ describe('a secret', () => {
     const { written, destination } = lines()
     const log = createLogger({ level: 'info', pretty: true, color: false, redact: [secret], destination })
     log.info({ token: secret }, `with ${secret}`)
-    expect(written.join('')).toMatch(/INFO.*with \[redacted\]\n {4}token: "\[redacted\]"\n$/)
+    expect(written.join('')).toMatch(/INFO.*with \[redacted\] \{"token":"\[redacted\]"\}\n$/)
   })
 
   test('learnt later is replaced from then on', () => {
