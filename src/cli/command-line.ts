@@ -1,6 +1,8 @@
 import { Command } from 'commander'
 import { addDev } from './commands/dev.ts'
+import { addDiff } from './commands/diff.ts'
 import { addExplain } from './commands/explain.ts'
+import { addGraph } from './commands/graph.ts'
 import { addHelp } from './commands/help.ts'
 import { addInit } from './commands/init.ts'
 import { addPublish } from './commands/publish.ts'
@@ -36,6 +38,8 @@ function createProgram(): Command {
   addValidate(program)
   addExplain(program)
   addTest(program)
+  addDiff(program)
+  addGraph(program)
   addDev(program)
   addRun(program)
   addPublish(program)

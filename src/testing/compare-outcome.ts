@@ -84,7 +84,7 @@ function compareValues(path: ValuePath, wanted: unknown, actual: unknown, isExac
 }
 
 /** `broadcasts[0].data.order` */
-export function showPath(path: ValuePath): string {
+function showPath(path: ValuePath): string {
   return path.map((part, index) => (typeof part === 'number' ? `[${part}]` : index === 0 ? part : `.${part}`)).join('')
 }
 

@@ -95,7 +95,9 @@ describe('a test of routes', () => {
       '    given:\n      - { event: order.paid, data: 1 }\n      - { event: order.paid, data: null }\n      - { value: "{" }\n      - { topic: elsewhere, event: x }\n'
     const expected =
       '    expect: { broadcasts: [{ channel: sales, data: 1 }], skipped: [null-data, not-json], deadLetters: [{ type: not-json }] }\n'
-    expect(await failures(`  - name: a\n${many}${expected}`)).toEqual([expect.stringMatching(/^4:\d+ no route file reads the topic elsewhere$/)])
+    expect(await failures(`  - name: a\n${many}${expected}`)).toEqual([
+      expect.stringMatching(/^4:\d+ no route file reads the topic elsewhere$/),
+    ])
   })
 
   test('a mock that no route invokes is a failure, not a silence', async () => {

@@ -1,0 +1,36 @@
+import { type Command, Option } from 'commander'
+import { CommandFailure } from '../failure.ts'
+import { hasColor, print, printError } from '../output.ts'
+import { type GlobalOptions, projectRoot } from '../project-root.ts'
+
+interface GraphOptions extends GlobalOptions {
+  readonly format: 'mermaid' | 'dot'
+}
+
+export function addGraph(program: Command): void {
+  program
+    .command('graph')
+    .summary('topics, routes and outputs as a picture')
+    .description('Prints what flows from which topic through which route to which channel, handler and topic, for Mermaid or Graphviz.')
+    .addOption(new Option('--format <format>', 'the language of the picture').choices(['mermaid', 'dot']).default('mermaid'))
+    .addHelpText('after', '\nExamples:\n  $ router graph > routes.mmd\n  $ router graph --format dot | dot -Tsvg > routes.svg\n')
+    .action(async (_options: unknown, command: Command) => {
+      await graph(command.optsWithGlobals<GraphOptions>())
+    })
+}
+
+async function graph(options: GraphOptions): Promise<void> {
+  const root = projectRoot(options)
+  const [{ draftBlueprint }, { flowGraph, toDot, toMermaid }, { formatPretty }] = await Promise.all([
+    import('../../runtime/blueprint.ts'),
+    import('../../testing/flow-graph.ts'),
+    import('../../diagnostics/format-pretty.ts'),
+  ])
+  const { project, plan, problems } = await draftBlueprint({ root, env: process.env, mode: 'validate' })
+  const errors = problems.filter(({ severity }) => severity === 'error')
+  if (errors.length > 0) {
+    printError(formatPretty(errors, project.sources, { color: hasColor(process.stderr) }))
+    throw new CommandFailure(1, 'a project with errors has no whole picture')
+  }
+  print(options.format === 'dot' ? toDot(flowGraph(plan)) : toMermaid(flowGraph(plan)))
+}
