@@ -4,6 +4,7 @@ import { CommitCadence } from './commit-cadence.ts'
 import { SubscriptionCounters } from './counters.ts'
 import type { Execution, Settlement } from './execution.ts'
 import { LaneScheduler } from './lane-scheduler.ts'
+import type { LimitMember, MessageLimit } from './message-limit.ts'
 import { runMessage } from './message-run.ts'
 import type { ConsumerPort, EnginePorts, PartitionId } from './ports.ts'
 import { Window } from './window.ts'
@@ -20,9 +21,8 @@ export interface ProcessorOptions {
   readonly counters?: SubscriptionCounters
   /** Longest wait for running work when partitions are revoked, in ms. */
   readonly rebalanceMs: number
-  /** Takes at most this many messages in all and calls `onLimit` once they have ended; undefined: no limit. */
-  readonly maxMessages?: number | undefined
-  readonly onLimit?: (() => void) | undefined
+  /** Shared with the other subscriptions of the run; undefined: no limit. */
+  readonly limit?: MessageLimit | undefined
 }
 
 /** What `drain` left behind, for the log: messages released from a retry wait or cut off are delivered again. */
@@ -36,7 +36,7 @@ export interface DrainResult {
  * The engine of one subscription: takes records as a broker delivers them, runs them through the current plan in lanes, keeps
  * the window, commits what is settled. The plan can be swapped at any time: every message sees one version of it.
  */
-export class SubscriptionProcessor {
+export class SubscriptionProcessor implements LimitMember {
   readonly counters: SubscriptionCounters
   readonly #ports: EnginePorts
   readonly #execution: Execution
@@ -45,8 +45,7 @@ export class SubscriptionProcessor {
   readonly #commits: CommitCadence
   readonly #assignments = new Map<string, Assignment>()
   readonly #rebalanceMs: number
-  readonly #onLimit: (() => void) | undefined
-  #remaining: number
+  readonly #limit: MessageLimit | undefined
   #plan: SubscriptionPlan
   #consumer: ConsumerPort | undefined
   /** Partitions with a backlog, in turn. */
@@ -54,7 +53,6 @@ export class SubscriptionProcessor {
   /** A turn is under way or will come: deliveries meanwhile only queue. */
   #inTurn = false
   #stopping = false
-  #limit: 'ahead' | 'reached' | 'told' = 'ahead'
   #released = 0
   #paused = 0
 
@@ -63,8 +61,7 @@ export class SubscriptionProcessor {
     this.#ports = options.ports
     this.counters = options.counters ?? new SubscriptionCounters()
     this.#rebalanceMs = options.rebalanceMs
-    this.#remaining = options.maxMessages ?? Number.POSITIVE_INFINITY
-    this.#onLimit = options.onLimit
+    this.#limit = options.limit
     this.#commits = new CommitCadence(options.ports, this.counters, () => this.#assignments.values())
     this.#execution = { ports: options.ports, counters: this.counters, stopPartition: assignment => this.#stopPartition(assignment) }
     this.#scheduler = new LaneScheduler(
@@ -73,6 +70,7 @@ export class SubscriptionProcessor {
       (assignment, record) => this.#start(assignment, record),
       (assignment, record, settlement) => this.#ended(assignment, record, settlement),
     )
+    this.#limit?.join(this)
   }
 
   get plan(): SubscriptionPlan {
@@ -97,6 +95,19 @@ export class SubscriptionProcessor {
 
   get assignments(): Iterable<Assignment> {
     return this.#assignments.values()
+  }
+
+  /** No message is at work or in a lane; those that a stopped partition holds back do not count. */
+  get isIdle(): boolean {
+    return [...this.#assignments.values()].every(({ tracker, running, stopped }) => running === 0 && (stopped || tracker.openCount === 0))
+  }
+
+  limitReached(): void {
+    this.#stopping = true
+    this.#commits.moved()
+    const all = [...this.#assignments.values()]
+    this.#consumer?.pause(all)
+    for (const assignment of all) this.#discardBacklog(assignment)
   }
 
   /** Messages in flight and buffered. */
@@ -124,7 +135,7 @@ export class SubscriptionProcessor {
       if (this.#assignments.get(assignment.id) === assignment) this.#assignments.delete(assignment.id)
     }
     this.#keepWindow()
-    this.#tellLimit()
+    this.#limit?.settled()
   }
 
   records(topic: string, partition: number, records: readonly SourceRecord[], nextOffset: number, highWatermark: number): void {
@@ -149,6 +160,7 @@ export class SubscriptionProcessor {
     await this.#drainAssignments(all, limitMs)
     await this.#withinLimit(this.#commits.commit(all), lastCommitMs)
     this.#commits.stop()
+    this.#limit?.leave(this)
     return { finished: all.every(assignment => assignment.state === 'draining'), released: this.#released - before }
   }
 
@@ -205,17 +217,16 @@ export class SubscriptionProcessor {
       const end = Math.min(delivery.records.length, delivery.next + this.#plan.batch.size)
       while (delivery.next < end && assignment.takesMessages) {
         const record = delivery.records[delivery.next]
-        if (record === undefined) break
+        if (record === undefined || this.#limit?.take() === false) break
         delivery.next++
-        this.#remaining--
         this.counters.received++
         if (this.#scheduler.take(assignment, record, this.#plan.ordering)) {
           this.#window.leave(assignment, record)
           this.counters.settled++
         }
         assignment.tracker.delivered(record.offset + 1)
-        if (this.#remaining <= 0) {
-          this.#reachLimit()
+        if (this.#limit?.isReached === true) {
+          this.#limit.tellMembers()
           return
         }
       }
@@ -226,24 +237,6 @@ export class SubscriptionProcessor {
       }
       this.#commits.moved()
     } while (this.#ports.clock.monotonic() < endsAt)
-  }
-
-  #reachLimit(): void {
-    this.#stopping = true
-    this.#limit = 'reached'
-    this.#commits.moved()
-    const all = [...this.#assignments.values()]
-    this.#consumer?.pause(all)
-    for (const assignment of all) this.#discardBacklog(assignment)
-    this.#tellLimit()
-  }
-
-  /** The limit is a number of messages that ran, not of messages that were cut off: those at work and in lanes end first. */
-  #tellLimit(): void {
-    if (this.#limit !== 'reached') return
-    for (const { tracker, running, stopped } of this.#assignments.values()) if (running > 0 || (!stopped && tracker.openCount > 0)) return
-    this.#limit = 'told'
-    this.#onLimit?.()
   }
 
   /** Takes out what was delivered and has not started: it will be delivered again. */
@@ -277,7 +270,7 @@ export class SubscriptionProcessor {
       this.#commits.moved()
     }
     if (this.#paused > 0) this.#keepWindow()
-    this.#tellLimit()
+    this.#limit?.settled()
   }
 
   #keepWindow(): void {

@@ -6,6 +6,7 @@ import type { RoutingPlan, SubscriptionPlan } from '../compiler/plan.ts'
 import { didYouMean } from '../config/did-you-mean.ts'
 import type { AppConfig, RouterConfig } from '../config/router-config.ts'
 import type { SubscriptionCounters } from '../engine/counters.ts'
+import { MessageLimit } from '../engine/message-limit.ts'
 import { createInspector, type Inspector, InspectorError } from '../inspector/inspector.ts'
 import { describeSubscriptions } from '../inspector/inspector-state.ts'
 import { tapHub } from '../inspector/tapped-hub.ts'
@@ -44,6 +45,7 @@ class Router implements RunningRouter {
   readonly #generations: Generations
   readonly #reloads = { applied: 0, rejected: 0 }
   readonly #stopping = new AbortController()
+  readonly #limit: MessageLimit | undefined
   #isDone: () => void = () => {}
   #isReady: () => void = () => {}
   #parts: Parts | undefined
@@ -62,6 +64,8 @@ class Router implements RunningRouter {
     this.ready = new Promise(resolveReady => {
       this.#isReady = resolveReady
     })
+    const { maxMessages = 0 } = options
+    this.#limit = maxMessages === 0 ? undefined : new MessageLimit(maxMessages, () => void this.stop())
     this.#generations = new Generations({
       root: resolve(options.root),
       env: options.env,
@@ -275,7 +279,7 @@ class Router implements RunningRouter {
   }
 
   #createRunner(plan: SubscriptionPlan, counters: SubscriptionCounters | undefined): SubscriptionRunner {
-    const { log, maxMessages } = this.#options
+    const { log } = this.#options
     const { project } = this.#generation()
     const broker = this.#running().brokers.get(plan.broker, project.router)
     return new SubscriptionRunner({
@@ -284,8 +288,7 @@ class Router implements RunningRouter {
       counters,
       ports: { clock: systemClock, random: Math.random, log, writeDeadLetter: record => broker.produce(record) },
       rebalanceMs: project.router.shutdown.rebalanceMs,
-      maxMessages: maxMessages === 0 ? undefined : maxMessages,
-      onLimit: () => void this.stop(),
+      limit: this.#limit,
       onJoined: () => this.#noteJoined(),
     })
   }

@@ -1,6 +1,7 @@
 import type { Broker, Consumer, ConsumerStatus, RecordSink, TopicPartition } from '../brokers/broker.ts'
 import type { SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
 import type { SubscriptionCounters } from '../engine/counters.ts'
+import type { MessageLimit } from '../engine/message-limit.ts'
 import type { EnginePorts } from '../engine/ports.ts'
 import { type DrainResult, SubscriptionProcessor } from '../engine/subscription-processor.ts'
 
@@ -11,8 +12,7 @@ export interface RunnerOptions {
   /** Counters of an earlier runner of the same subscription: totals go on over a restart of the consumer. */
   readonly counters?: SubscriptionCounters | undefined
   readonly rebalanceMs: number
-  readonly maxMessages?: number | undefined
-  readonly onLimit?: (() => void) | undefined
+  readonly limit?: MessageLimit | undefined
   readonly onJoined: () => void
 }
 
@@ -36,8 +36,7 @@ export class SubscriptionRunner implements RecordSink {
       ports: options.ports,
       ...(options.counters === undefined ? {} : { counters: options.counters }),
       rebalanceMs: options.rebalanceMs,
-      maxMessages: options.maxMessages,
-      onLimit: options.onLimit,
+      limit: options.limit,
     })
   }
 

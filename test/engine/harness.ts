@@ -1,4 +1,5 @@
 import type { SourceRecord, SubscriptionPlan } from '../../src/compiler/plan.ts'
+import { MessageLimit } from '../../src/engine/message-limit.ts'
 import type { ConsumerPort, DeadLetterRecord, EngineLog, PartitionId } from '../../src/engine/ports.ts'
 import { SubscriptionProcessor } from '../../src/engine/subscription-processor.ts'
 import { VirtualClock } from '../../src/testing/virtual-clock.ts'
@@ -8,6 +9,8 @@ export interface HarnessOptions {
   readonly partitions?: readonly number[]
   readonly rebalanceMs?: number
   readonly maxMessages?: number
+  /** Shared with other processors, instead of `maxMessages`. */
+  readonly limit?: MessageLimit
   readonly onLimit?: () => void
   readonly random?: () => number
   readonly writeDeadLetter?: (letter: DeadLetterRecord) => Promise<void>
@@ -65,8 +68,8 @@ export class Harness {
         writeDeadLetter: options.writeDeadLetter ?? keep,
       },
       rebalanceMs: options.rebalanceMs ?? 5_000,
-      maxMessages: options.maxMessages,
-      onLimit: options.onLimit,
+      limit:
+        options.limit ?? (options.maxMessages === undefined ? undefined : new MessageLimit(options.maxMessages, () => options.onLimit?.())),
     })
     this.processor.attach({
       pause: partitions => this.#note('pause', partitions),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { MessageLimit } from '../../src/engine/message-limit.ts'
 import { Harness, type HarnessOptions, type Held, held } from './harness.ts'
 import { action, envelope, noting, record, route, steadyRetry, subscription } from './plan-builders.ts'
 
@@ -436,6 +437,36 @@ describe('maxMessages', () => {
     for (const of of [0, 1, 0, 1]) harness.send('e', {}, null, of)
     expect(ran).toEqual(['0/0', '1/0', '0/1'])
     expect(told).toBe(1)
+  })
+
+  it('is shared exactly by several subscriptions, and told when the last message of any of them has ended', async () => {
+    const ran: string[] = []
+    let told = 0
+    const limit = new MessageLimit(5, () => told++)
+    const last = held()
+    const quick = new Harness(subscription([route('r', [action(() => ran.push('quick'))])]), { limit })
+    const slow = new Harness(
+      subscription([
+        route('r', [
+          action(async () => {
+            await last.promise
+            ran.push('slow')
+          }),
+        ]),
+      ]),
+      { limit },
+    )
+    slow.deliver([{ value: '1' }])
+    quick.deliver(Array.from({ length: 9 }, () => ({ value: '1' })))
+    slow.deliver([{ value: '2' }])
+    await quick.clock.settle()
+    expect(ran).toEqual(['quick', 'quick', 'quick', 'quick'])
+    expect(told).toBe(0)
+    last.resolve(null)
+    await slow.clock.settle()
+    expect(ran).toEqual(['quick', 'quick', 'quick', 'quick', 'slow'])
+    expect(told).toBe(1)
+    expect([quick.position(), slow.position()]).toEqual([4, 1])
   })
 
   it('is told although a partition stopped or left on the way', async () => {

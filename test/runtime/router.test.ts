@@ -208,6 +208,18 @@ test('maxMessages stops after exactly that many, stopWhenEmpty once everything i
   await second.router.done
 })
 
+test('maxMessages is one number for all subscriptions together', async () => {
+  const route = (topic: string) => `topics: ${topic}\nunmatched: { actions: [{ broadcast: public.all }] }\n`
+  const files = { 'routes/a.yaml': route('a'), 'routes/b.yaml': route('b'), 'routes/c.yaml': route('c') }
+  const { router } = await start(files, { maxMessages: 5 })
+  const subscriber = await subscriberOf(router, 'public.all')
+  const topics = ['a', 'b', 'c', 'a', 'b', 'c', 'a', 'b', 'c']
+  // Those after the fifth may find the broker closed.
+  await Promise.allSettled(topics.map(topic => router.publish({ topic, event: 'e', data: {} })))
+  await router.done
+  expect(subscriber.received).toHaveLength(5)
+})
+
 test('stop lets a running handler end, and readyz is red from its start', async () => {
   const { router } = await start({
     'routes/orders.yaml': ordersYaml.replace(
