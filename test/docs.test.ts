@@ -12,12 +12,13 @@ import { router } from './cli/router-command.ts'
 
 const run = promisify(execFile)
 const repository = fileURLToPath(new URL('..', import.meta.url))
-const pages = ['README.md', 'docs/route-language.md', 'docs/operations.md']
+const pages = ['README.md', 'docs/route-language.md', 'docs/testing.md', 'docs/operations.md']
 const examples = (await readdir(join(repository, 'examples'), { recursive: true })).filter(name => name.endsWith('.md'))
 const allPages = [...pages, 'CHANGELOG.md', 'CONTRIBUTING.md', ...examples.map(name => join('examples', name))]
 const env = { APP_SECRET: 'a-secret-for-this-test', REVERB_APP_SECRET: 'a-secret-for-this-test' }
 
 interface Block {
+  readonly page: string
   readonly place: string
   readonly text: string
   /** What the comment in the first line says; undefined without one. */
@@ -27,13 +28,15 @@ interface Block {
 async function yamlBlocks(page: string): Promise<readonly Block[]> {
   const text = await readFile(join(repository, page), 'utf8')
   return [...text.matchAll(/^```ya?ml\n([\s\S]*?)^```$/gm)].map(match => ({
+    page,
     place: `${page}:${text.slice(0, match.index).split('\n').length}`,
     text: match[1] ?? '',
-    file: /^# (router\.yaml|routes\/[\w/-]+\.yaml)\n/.exec(match[1] ?? '')?.[1],
+    file: /^# (router\.yaml|routes\/[\w/-]+(?:\.test)?\.yaml)\n/.exec(match[1] ?? '')?.[1],
   }))
 }
 
 const blocks = (await Promise.all(pages.map(yamlBlocks))).flat()
+const testBlocks = blocks.filter(({ file }) => file?.endsWith('.test.yaml'))
 
 /** Everything wrong with the project in this folder, as a person would see it; empty where it is fine. */
 async function problemsOf(root: string): Promise<string> {
@@ -58,11 +61,23 @@ describe('every YAML block in the documentation', () => {
     expect(blocks.length).toBeGreaterThanOrEqual(6)
   })
 
-  test.each(blocks)('$place works as it stands', async ({ text, file }) => {
+  test.each(blocks.filter(block => !testBlocks.includes(block)))('$place works as it stands', async ({ text, file }) => {
     expect(file, 'the first line names the file, such as `# routes/orders.yaml`').toBeDefined()
     const root = await shopWith(file ?? '', text)
     try {
       expect(await problemsOf(root)).toBe('')
+    } finally {
+      await rm(root, { recursive: true, force: true })
+    }
+  })
+
+  test.each(testBlocks)('$place holds for the routes of its page, else for those of the shop', async ({ page, text, file = '' }) => {
+    const routes = file.replace('.test.yaml', '.yaml')
+    const ofPage = blocks.find(block => block.page === page && block.file === routes)
+    const root = await shopWith(routes, ofPage?.text ?? (await readFile(join(repository, routes), 'utf8')))
+    try {
+      await writeFile(join(root, file), text)
+      expect(await router(['test'], { cwd: root, env })).toMatchObject({ code: 0, stdout: expect.stringMatching(/\n\d+ passed; /) })
     } finally {
       await rm(root, { recursive: true, force: true })
     }

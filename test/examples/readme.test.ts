@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { draftBlueprint } from '../../src/runtime/blueprint.ts'
+import { router } from '../cli/router-command.ts'
 import { inAnyOrder, readExample, runExample, subscriberOf } from './example.ts'
 
 const examples = fileURLToPath(new URL('../../examples', import.meta.url))
@@ -23,6 +24,12 @@ test.each(['channels-passed-through', 'switch-consumer', 'retries-and-dead-lette
 test.each(projects)('%s: has no problems', async name => {
   const { problems } = await draftBlueprint({ root: `${examples}/${name}`, env: {}, mode: 'validate' })
   expect(problems).toEqual([])
+})
+
+test.each(['switch-consumer', 'retries-and-dead-letters'])('%s: its own tests pass, and reach every route', async name => {
+  const { code, stdout } = await router(['test'], { cwd: `${examples}/${name}` })
+  expect(code, stdout).toBe(0)
+  expect(stdout).not.toContain('never tested')
 })
 
 test('the list of examples has every project, and each folder in it has a README', async () => {
