@@ -9,6 +9,7 @@ import { addPublish } from './commands/publish.ts'
 import { addRun } from './commands/run.ts'
 import { addSchema } from './commands/schema.ts'
 import { addTest } from './commands/test.ts'
+import { addTypes } from './commands/types.ts'
 import { addValidate } from './commands/validate.ts'
 import { reportFailure } from './failure.ts'
 import { packageVersion } from './package-files.ts'
@@ -40,6 +41,7 @@ function createProgram(): Command {
   addTest(program)
   addDiff(program)
   addGraph(program)
+  addTypes(program)
   addDev(program)
   addRun(program)
   addPublish(program)
