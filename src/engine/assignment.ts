@@ -4,7 +4,8 @@ import { OffsetTracker } from './offset-tracker.ts'
 import type { Cancel, Clock } from './ports.ts'
 
 /**
- * `active`: takes messages. `draining`: starts no further message and waits for no retry; what runs may finish.
+ * `active`: takes messages. `draining`: waits for no retry, and starts only what fills the gaps below messages that have run already: without them
+ * those could not be committed and would run again.
  * `released`: starts no further action either; outcomes that still arrive do not count.
  */
 export type AssignmentState = 'active' | 'draining' | 'released'
@@ -33,6 +34,10 @@ export class Assignment {
   bytes = 0
   /** Messages at work: some action runs or waits for a retry. */
   running = 0
+  /** Of those that wait in lanes while the partition drains: how many may still start. */
+  gaps = 0
+  /** Highest offset of a message that has started; while the partition drains, no message above it starts. */
+  furthest = -1
   paused = false
   /** A message failed with `onFailure: stop`: nothing is fetched or started any more. */
   stopped = false
@@ -57,6 +62,15 @@ export class Assignment {
   /** More of its messages may start. */
   get takesMessages(): boolean {
     return this.state === 'active' && !this.stopped
+  }
+
+  /** This message of a lane may start. */
+  mayStart(offset: number): boolean {
+    return this.takesMessages || (this.state === 'draining' && !this.stopped && offset <= this.furthest)
+  }
+
+  get isIdle(): boolean {
+    return this.running === 0 && this.gaps === 0
   }
 
   /** How many messages the broker still has for this partition; 0 while that is not known. */
@@ -121,13 +135,12 @@ export class Assignment {
     })
   }
 
-  /** Starts no further message, cuts retry waits short. Idempotent. */
+  /** Takes no further message, cuts retry waits short. Idempotent. */
   drain(): void {
     if (this.state !== 'active') return
     this.state = 'draining'
     for (const cut of this.#waits) cut()
     this.#waits.clear()
-    this.noteIdle()
   }
 
   /** Aborts what still runs. Idempotent. */
@@ -139,14 +152,14 @@ export class Assignment {
     this.noteIdle()
   }
 
-  /** Resolves when no message is at work. */
+  /** Resolves when no message is at work, nor about to be. */
   whenIdle(): Promise<void> {
-    if (this.running === 0) return Promise.resolve()
+    if (this.isIdle) return Promise.resolve()
     return new Promise(resolve => this.#idleWaiters.add(resolve))
   }
 
   noteIdle(): void {
-    if (this.running > 0) return
+    if (!this.isIdle) return
     for (const resolve of this.#idleWaiters) resolve()
     this.#idleWaiters.clear()
   }

@@ -53,6 +53,7 @@ export class LaneScheduler {
       this.#ready.push(newLane(assignment, record, ordering, [record]))
       return false
     }
+    assignment.furthest = record.offset
     const running = this.#start(assignment, record)
     if (running === undefined) return true
     assignment.tracker.open(record.offset)
@@ -60,13 +61,22 @@ export class LaneScheduler {
     return false
   }
 
-  /** Takes out what has not started. Call once the partition takes no more messages. */
+  /** Takes out what has not started and must not start any more. Call once the partition takes no more messages; lanes with gaps to fill go on. */
   discard(assignment: Assignment): readonly SourceRecord[] {
     const lanes = new Set(assignment.lanes.values())
     for (const lane of this.#ready) if (lane.assignment === assignment) lanes.add(lane)
-    this.#ready = this.#ready.filter(lane => lane.assignment !== assignment)
-    assignment.lanes.clear()
-    return [...lanes].flatMap(lane => lane.queue.splice(lane.head))
+    const discarded: SourceRecord[] = []
+    assignment.gaps = 0
+    for (const lane of lanes) {
+      // In offset order: what may start comes first.
+      const from = lane.queue.findIndex((record, index) => index >= lane.head && !assignment.mayStart(record.offset))
+      if (from >= 0) discarded.push(...lane.queue.splice(from))
+      assignment.gaps += lane.queue.length - lane.head
+    }
+    this.#ready = this.#ready.filter(lane => lane.assignment !== assignment || lane.head < lane.queue.length)
+    // Not at once: retries that are cut short settle first, and may close further gaps for good.
+    if (assignment.gaps > 0 && !this.#yielded) this.#yield()
+    return discarded
   }
 
   #occupy(lane: Lane, record: SourceRecord, running: Promise<Settlement>): void {
@@ -77,9 +87,9 @@ export class LaneScheduler {
       this.#atWork--
       assignment.running--
       this.#ended(assignment, record, settlement)
-      if (!assignment.takesMessages) assignment.noteIdle()
-      else if (lane.head < lane.queue.length) this.#ready.push(lane)
+      if (lane.head < lane.queue.length) this.#ready.push(lane)
       else if (lane.key !== undefined) assignment.lanes.delete(lane.key)
+      if (assignment.state !== 'active') assignment.noteIdle()
       this.#fill()
     })
   }
@@ -97,18 +107,22 @@ export class LaneScheduler {
   /** Runs the lane's messages until one has to wait, none is left, or the turn is over. */
   #advance(lane: Lane, endsAt: number): void {
     const { assignment } = lane
-    while (assignment.takesMessages) {
+    for (;;) {
       const record = lane.queue[lane.head]
       if (record === undefined) {
         if (lane.key !== undefined) assignment.lanes.delete(lane.key)
         return
       }
+      // Its messages are about to be discarded.
+      if (!assignment.mayStart(record.offset)) return
       if (this.#clock.monotonic() >= endsAt) {
         this.#ready.push(lane)
         this.#yield()
         return
       }
       lane.head++
+      if (assignment.gaps > 0) assignment.gaps--
+      else if (record.offset > assignment.furthest) assignment.furthest = record.offset
       if (lane.head > 256 && lane.head * 2 > lane.queue.length) {
         lane.queue = lane.queue.slice(lane.head)
         lane.head = 0
@@ -119,6 +133,7 @@ export class LaneScheduler {
         return
       }
       this.#ended(assignment, record, 'settled')
+      if (assignment.state !== 'active') assignment.noteIdle()
     }
   }
 

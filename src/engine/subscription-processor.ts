@@ -171,9 +171,10 @@ export class SubscriptionProcessor implements LimitMember {
     }
     if (limitMs > 0) await this.#withinLimit(Promise.all(assignments.map(assignment => assignment.whenIdle())), limitMs)
     for (const assignment of assignments) {
-      if (assignment.running === 0) continue
+      if (assignment.isIdle) continue
       this.#released += assignment.running
       assignment.release()
+      this.#discard(assignment)
     }
   }
 
@@ -263,8 +264,12 @@ export class SubscriptionProcessor implements LimitMember {
   #ended(assignment: Assignment, record: SourceRecord, settlement: Settlement): void {
     if (assignment.state === 'released') return
     this.#window.leave(assignment, record)
-    if (settlement === 'released') this.#released++
-    else {
+    if (settlement === 'released') {
+      this.#released++
+      // It will be delivered again, and everything above it with it: filling gaps there is of no use.
+      assignment.furthest = Math.min(assignment.furthest, record.offset - 1)
+      this.#discard(assignment)
+    } else {
       this.counters.settled++
       assignment.tracker.settle(record.offset)
       this.#commits.moved()

@@ -52,6 +52,59 @@ describe('a partition that is revoked', () => {
     expect(harness.processor.held).toMatchObject({ messages: 0, bytes: 0 })
   })
 
+  it('first runs what waits below messages that ran already: these would otherwise run again elsewhere', async () => {
+    const { harness, ends } = holding()
+    for (const [name, key] of Object.entries({ one: 'a', gap: 'a', ahead: 'b', behind: 'a', after: 'b' })) harness.send('e', name, key)
+    ends.get('ahead')?.resolve(null)
+    await harness.clock.settle()
+    expect([...ends.keys()]).toEqual(['one', 'ahead', 'after'])
+    const left = watch(harness.processor.revoked([partition()], false))
+    ends.get('one')?.resolve(null)
+    await harness.clock.settle()
+    expect([...ends.keys()]).toEqual(['one', 'ahead', 'after', 'gap'])
+    ends.get('gap')?.resolve(null)
+    await harness.clock.settle()
+    ends.get('behind')?.resolve(null)
+    await harness.clock.settle()
+    expect(left.settled).toBe(false)
+    ends.get('after')?.resolve(null)
+    await harness.clock.settle()
+    expect(left.settled).toBe(true)
+    expect(harness.committed()).toBe(5)
+    expect(harness.processor.held).toMatchObject({ messages: 0, bytes: 0 })
+  })
+
+  it('runs nothing above a message that is released from its retry wait', async () => {
+    const ran: unknown[] = []
+    const failing = action(({ data }) => {
+      ran.push(data)
+      if (data === 'bad') throw new Error('busy')
+      return held().promise
+    })
+    const harness = new Harness(subscription([route('r', [failing])]))
+    for (const [name, key] of Object.entries({ bad: 'a', waits: 'a', other: 'b', gap: 'b', ahead: 'c' })) harness.send('e', name, key)
+    await harness.clock.settle()
+    const left = watch(harness.processor.revoked([partition()], false))
+    await harness.clock.advance(5_000)
+    expect(left.settled).toBe(true)
+    expect(ran).toEqual(['bad', 'other', 'ahead'])
+    expect(harness.committed() ?? 0).toBe(0)
+    expect(harness.processor.held).toMatchObject({ messages: 0, bytes: 0 })
+  })
+
+  it('gives up gaps that are not filled in time', async () => {
+    const { harness, ends } = holding({ rebalanceMs: 1_000 })
+    for (const [name, key] of Object.entries({ one: 'a', gap: 'a', ahead: 'b' })) harness.send('e', name, key)
+    const left = watch(harness.processor.revoked([partition()], false))
+    ends.get('ahead')?.resolve(null)
+    await harness.clock.advance(1_000)
+    expect(left.settled).toBe(true)
+    ends.get('one')?.resolve(null)
+    await harness.clock.advance(1_000)
+    expect([...ends.keys()]).toEqual(['one', 'ahead'])
+    expect(harness.processor.held).toMatchObject({ messages: 0, bytes: 0 })
+  })
+
   it('waits no longer than allowed; what still runs is aborted, acts no more and is never committed', async () => {
     const { harness, ends, signals, after } = holding({ rebalanceMs: 5_000 })
     harness.send('e', 'one', 'a')
