@@ -91,7 +91,7 @@ const orderSchema = `{
 function readme(name: string): string {
   return `# ${name}
 
-An event router: \`routes/*.yaml\` say which events go where.
+An event router: \`routes/*.yaml\` say which events go where. Installed in this folder only, the command is \`npx router\`.
 
 1. \`router dev\` runs it here. The page it names shows what happens.
 2. In a second terminal:

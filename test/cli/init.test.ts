@@ -30,6 +30,15 @@ describe('init', () => {
     expect(await dev.ended).toMatchObject({ code: 0 })
   })
 
+  test('says how to go on: through npx for whoever came through npx', async () => {
+    const { root } = await makeProject({})
+    const plain = await router(['init'], { cwd: root, env: { npm_command: '' } })
+    expect(plain.stdout).toMatch(/^ {2}router dev$/m)
+    const npx = await router(['init'], { cwd: root, env: { npm_command: 'exec' } })
+    expect(npx.stdout).toMatch(/^ {2}npx router dev$/m)
+    expect(npx.stdout).toMatch(/^ {2}npx router publish /m)
+  })
+
   test('changes nothing when it is run again', async () => {
     const { root } = await makeProject({})
     await router(['init'], { cwd: root })

@@ -32,9 +32,11 @@ async function init(dir: string): Promise<void> {
   }
   for (const { path, content, state } of files) if (state === 'absent') write(root, path, content)
   const written = files.map(({ path, state }) => `  ${state === 'absent' ? 'wrote' : 'kept '}  ${join(dir, path)}`)
+  // Whoever got here through npx may have no other way to the command.
+  const command = process.env['npm_command'] === 'exec' ? 'npx router' : 'router'
   const enter = relative(process.cwd(), root) === '' ? '' : `  cd ${dir}\n`
   print(
-    `${written.join('\n')}\n\nNext:\n${enter}  router dev\nand in a second terminal:\n${enter}  router publish orders order.created '{"order_id": 42, "user_id": 7, "total": 1200}'`,
+    `${written.join('\n')}\n\nNext:\n${enter}  ${command} dev\nand in a second terminal:\n${enter}  ${command} publish orders order.created '{"order_id": 42, "user_id": 7, "total": 1200}'`,
   )
 }
 
