@@ -12,7 +12,7 @@ import { router } from './cli/router-command.ts'
 
 const run = promisify(execFile)
 const repository = fileURLToPath(new URL('..', import.meta.url))
-const pages = ['README.md', 'docs/route-language.md', 'docs/testing.md', 'docs/operations.md']
+const pages = ['README.md', 'docs/route-language.md', 'docs/testing.md', 'docs/authoring.md', 'docs/operations.md']
 const examples = (await readdir(join(repository, 'examples'), { recursive: true })).filter(name => name.endsWith('.md'))
 const allPages = [...pages, 'CHANGELOG.md', 'CONTRIBUTING.md', ...examples.map(name => join('examples', name))]
 const env = { APP_SECRET: 'a-secret-for-this-test', REVERB_APP_SECRET: 'a-secret-for-this-test' }
@@ -113,6 +113,11 @@ test('the metrics in the documentation are those that are served', async () => {
     framesOut: 0,
     bytesOut: 0,
     broadcasts: 0,
+    clientEvents: 0,
+    conflated: 0,
+    webhooksSent: 0,
+    webhookRetries: 0,
+    webhookEventsDropped: 0,
     closes: [],
     refusals: [],
   }
