@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { addConsume } from './commands/consume.ts'
 import { addDev } from './commands/dev.ts'
 import { addDiff } from './commands/diff.ts'
 import { addExplain } from './commands/explain.ts'
@@ -44,6 +45,7 @@ function createProgram(): Command {
   addTypes(program)
   addDev(program)
   addRun(program)
+  addConsume(program)
   addPublish(program)
   addSchema(program)
   addHelp(program)

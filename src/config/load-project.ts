@@ -2,6 +2,7 @@ import { existsSync, statSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
 import type { Problem } from '../diagnostics/problem.ts'
 import { sortProblems } from '../diagnostics/sort-problems.ts'
+import { type ChannelFeed, channelSubscriptions } from './channel-subscriptions.ts'
 import type { Environment } from './environment.ts'
 import { readEventSchemas, type SchemaUser } from './event-schemas.ts'
 import { findRouteFiles, isRouteFilePath } from './find-route-files.ts'
@@ -20,6 +21,8 @@ export interface LoadOptions {
   readonly mode: LoadMode
   /** Load only these route files (or those in these folders); absolute, or relative to the root. Default: all. */
   readonly paths?: readonly string[]
+  /** Feeds these channels instead of reading any route file. */
+  readonly channels?: ChannelFeed
 }
 
 /** A project's files, read and checked one by one. What holds between them is the compiler's. */
@@ -42,7 +45,7 @@ export interface Project {
 }
 
 /** Reads the whole project and reports everything wrong in one go. Rejects only where the file system fails in ways nobody can fix in a file. */
-export async function loadProject({ root, env, mode, paths }: LoadOptions): Promise<Project> {
+export async function loadProject({ root, env, mode, paths, channels }: LoadOptions): Promise<Project> {
   const files = projectFiles(root)
   const sources = new Map<string, string>()
   const problems: Problem[] = []
@@ -53,10 +56,16 @@ export async function loadProject({ root, env, mode, paths }: LoadOptions): Prom
   const router = readRouterConfig(root, routerResult?.document, mode)
   if (routerResult === undefined || routerResult.isRead) problems.push(...router.problems)
 
-  const selected = selectRouteFiles(root, paths, problems)
+  const selected = channels === undefined ? selectRouteFiles(root, paths, problems) : []
   const routeFiles: SchemaUser[] = []
   for (const file of selected) {
     const { document, markUnsound } = load(file, 'routes')
+    if (document !== undefined) routeFiles.push({ document, markUnsound })
+  }
+  for (const { file, text } of channels === undefined ? [] : channelSubscriptions(channels, router.config.defaults)) {
+    sources.set(file, text)
+    const { document, markUnsound, problems: found } = readDocument({ file, text, schema: 'routes', env, mode })
+    problems.push(...found)
     if (document !== undefined) routeFiles.push({ document, markUnsound })
   }
   problems.push(...repeatedNames(selected))

@@ -2,6 +2,7 @@ import type { ActionPorts } from '../actions/ports.ts'
 import { actionTypes } from '../actions/registry.ts'
 import { compilePlan } from '../compiler/compile-plan.ts'
 import type { HandlerUse, RoutingPlan } from '../compiler/plan.ts'
+import type { ChannelFeed } from '../config/channel-subscriptions.ts'
 import { loadProject, type Project } from '../config/load-project.ts'
 import type { RouterConfig } from '../config/router-config.ts'
 import type { Problem } from '../diagnostics/problem.ts'
@@ -21,6 +22,8 @@ export interface BlueprintOptions {
   readonly mode: 'validate' | 'dev' | 'run'
   /** Only these route files, as given on a command line; default: all. */
   readonly paths?: readonly string[]
+  /** Feeds these channels instead of reading any route file. */
+  readonly channels?: ChannelFeed | undefined
   /** What the actions act on; without it the plan can be looked at, not run. */
   readonly ports?: ActionPorts
   /** The last word on router.yaml: command-line flags, and what a running router cannot change. */
@@ -28,8 +31,14 @@ export interface BlueprintOptions {
 }
 
 export async function draftBlueprint(options: BlueprintOptions): Promise<Blueprint> {
-  const { root, env, mode, paths } = options
-  const project = await loadProject({ root, env, mode, ...(paths === undefined ? {} : { paths }) })
+  const { root, env, mode, paths, channels } = options
+  const project = await loadProject({
+    root,
+    env,
+    mode,
+    ...(paths === undefined ? {} : { paths }),
+    ...(channels === undefined ? {} : { channels }),
+  })
   const router = options.adjust?.(project.router) ?? project.router
   const { plan, problems } = compilePlan({ ...project, router }, actionTypes(options.ports ?? idlePorts))
   return {

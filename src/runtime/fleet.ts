@@ -44,11 +44,7 @@ export class Fleet {
   }
 
   async stop(graceMs: number): Promise<readonly (DrainResult & { readonly subscription: string })[]> {
-    const results = await Promise.all(
-      [...this.#runners].map(async ([subscription, runner]) => ({ subscription, ...(await runner.stop(graceMs)) })),
-    )
-    this.#runners.clear()
-    return results
+    return await Promise.all([...this.#runners].map(async ([subscription, runner]) => ({ subscription, ...(await runner.stop(graceMs)) })))
   }
 
   #launch(plan: SubscriptionPlan, counters: SubscriptionCounters | undefined): void {

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { ActionPorts, HandlerPort } from '../actions/ports.ts'
 import type { RoutingPlan, SubscriptionPlan } from '../compiler/plan.ts'
+import type { ChannelFeed } from '../config/channel-subscriptions.ts'
 import type { Project } from '../config/load-project.ts'
-import type { RouterConfig } from '../config/router-config.ts'
+import type { BrokerConfig, RouterConfig } from '../config/router-config.ts'
 import { hasErrors, type Problem } from '../diagnostics/problem.ts'
 import { type Blueprint, draftBlueprint, handlersOf } from './blueprint.ts'
 import { HandlerModules } from './handler-modules.ts'
@@ -35,6 +36,8 @@ export interface GenerationsOptions {
   /** Flags, and in a running router what only a restart can change. */
   readonly adjust: (config: RouterConfig) => RouterConfig
   readonly overrides: PlanOverrides
+  /** Feeds these channels instead of reading any route file. */
+  readonly channels?: ChannelFeed | undefined
   readonly onSecrets: (secrets: readonly string[]) => void
 }
 
@@ -62,8 +65,8 @@ export class Generations {
   readonly handlers: HandlerPort = { get: (module, exportName) => this.#current?.handlers.get(module, exportName) }
 
   async draft(ports: ActionPorts): Promise<Draft> {
-    const { root, env, mode, adjust } = this.#options
-    const blueprint = await draftBlueprint({ root, env, mode, ports, adjust })
+    const { root, env, mode, adjust, channels } = this.#options
+    const blueprint = await draftBlueprint({ root, env, mode, ports, adjust, channels })
     this.#options.onSecrets(blueprint.project.secrets)
     const fingerprint = fingerprintOf(blueprint)
     const references = handlersOf(blueprint.plan)
@@ -94,7 +97,7 @@ export class Generations {
     const generation = {
       number: (this.#current?.number ?? 0) + 1,
       project: blueprint.project,
-      plan: overridden(blueprint.plan, this.#options.overrides),
+      plan: overridden(blueprint, this.#options),
       handlers,
       fingerprint,
       problems: blueprint.problems,
@@ -118,13 +121,21 @@ export class Generations {
   }
 }
 
-function overridden(plan: RoutingPlan, { batchSize, timeoutMs }: PlanOverrides): RoutingPlan {
-  if (batchSize === undefined && timeoutMs === undefined) return plan
-  const override = (subscription: SubscriptionPlan): SubscriptionPlan => ({
-    ...subscription,
-    batch: { size: batchSize ?? subscription.batch.size, timeoutMs: timeoutMs ?? subscription.batch.timeoutMs },
-  })
+/** Longest wait for a fetch on a quiet topic where nobody says, in ms. In `dev` the broker's own: its consumers come and go with every edit. */
+const usualTimeoutMs = 1_000
+
+function overridden({ plan, project }: Blueprint, { mode, overrides }: GenerationsOptions): RoutingPlan {
+  const { batchSize, timeoutMs } = overrides
+  const override = (subscription: SubscriptionPlan): SubscriptionPlan => {
+    const { size, timeoutMs: ofFile } = subscription.batch
+    const usual = mode === 'dev' || saysHowLong(project.router.brokers[subscription.broker]) ? undefined : usualTimeoutMs
+    return { ...subscription, batch: { size: batchSize ?? size, timeoutMs: timeoutMs ?? ofFile ?? usual } }
+  }
   return { subscriptions: plan.subscriptions.map(override) }
+}
+
+function saysHowLong(broker: BrokerConfig | undefined): boolean {
+  return broker?.type === 'kafka' && broker.consumer['fetch.max.wait.ms'] !== undefined
 }
 
 /** Changes when any file that was read changes, and when an environment variable in it does. */

@@ -1,3 +1,4 @@
+import type { ChannelFeed } from '../config/channel-subscriptions.ts'
 import type { Logger } from '../observe/logger.ts'
 import type { ReloadResult } from '../reload/reload-result.ts'
 
@@ -13,6 +14,8 @@ export interface RouterOptions {
   readonly log: Logger
   /** The broker of files that name none, instead of router.yaml's; in `dev` it also means: use real brokers. */
   readonly broker?: string | undefined
+  /** Feeds these channels from topics of their own instead of reading route files. */
+  readonly channels?: ChannelFeed | undefined
   /** Most messages taken at once, above every file's `batch.size`. */
   readonly batchSize?: number | undefined
   /** Longest wait for a fetch on a quiet topic in ms, above every file's `batch.timeout`. */

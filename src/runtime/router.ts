@@ -17,6 +17,7 @@ import { createRealtimeServer, type RealtimeServer } from '../realtime/realtime-
 import type { ResolvedApp } from '../realtime/settings.ts'
 import { describeDiff, diffPlans } from '../reload/plan-diff.ts'
 import { BrokerSet, eventRecord, rawRecord } from './broker-set.ts'
+import { assertChannelFeed } from './channel-feed.ts'
 import { Fleet } from './fleet.ts'
 import { keepFrozen } from './frozen-config.ts'
 import { changedSubscriptions, type Generation, Generations } from './generations.ts'
@@ -24,6 +25,7 @@ import { ProjectWatch } from './project-watch.ts'
 import type { OutgoingEvent, ReloadResult, RouterAddress, RouterOptions, RunningRouter } from './router-options.ts'
 import { snapshotOf } from './snapshots.ts'
 import { StartError } from './start-error.ts'
+import { Statistics, trafficOf } from './statistics.ts'
 import { SubscriptionRunner } from './subscription-runner.ts'
 import { systemClock } from './system-clock.ts'
 import { whenEmpty } from './when-empty.ts'
@@ -55,6 +57,7 @@ class Router implements RunningRouter {
   #reloading: Promise<unknown> = Promise.resolve()
   #stopped: Promise<void> | undefined
   #everReady = false
+  #statistics: Statistics | undefined
 
   constructor(options: RouterOptions) {
     this.#options = options
@@ -71,6 +74,7 @@ class Router implements RunningRouter {
       env: options.env,
       mode: options.mode,
       adjust: config => this.#adjust(config),
+      channels: options.channels,
       overrides: { batchSize: options.batchSize, timeoutMs: options.timeoutMs },
       onSecrets: secrets => options.onSecrets?.(secrets),
     })
@@ -105,6 +109,8 @@ class Router implements RunningRouter {
       throw error
     }
     fleet.start(generation.plan)
+    if (this.#options.mode === 'run')
+      this.#statistics = new Statistics({ clock: systemClock, log: this.#options.log, read: () => trafficOf(fleet.runners) })
     this.#noteJoined()
     if (this.#options.watch ?? true) await this.#watchFiles(generation)
     if (this.#options.stopWhenEmpty === true) void this.#stopWhenEmpty()
@@ -175,6 +181,7 @@ class Router implements RunningRouter {
     const graceMs = this.#generation().project.router.shutdown.graceMs
     const started = performance.now()
     const drained = await parts.fleet.stop(Math.max(graceMs - socketsGraceMs, graceMs / 2))
+    this.#statistics?.stop()
     for (const { subscription, finished, released } of drained)
       if (released > 0) log.warn({ subscription, released, finished }, 'messages were released and will be delivered again')
     const left = Math.max(graceMs - (performance.now() - started), 500)
@@ -315,7 +322,7 @@ class Router implements RunningRouter {
 
   /** Flags first; then, once started, what only a restart can change. */
   #adjust(config: RouterConfig): RouterConfig {
-    const { broker, port } = this.#options
+    const { broker, port, channels } = this.#options
     if (broker !== undefined && !Object.hasOwn(config.brokers, broker)) {
       const known = Object.keys(config.brokers)
       const hint = didYouMean(broker, known)
@@ -324,7 +331,10 @@ class Router implements RunningRouter {
       })
     }
     const flagged = { ...config, broker: broker ?? config.broker, server: { ...config.server, port: port ?? config.server.port } }
-    if (this.#started === undefined) return flagged
+    if (this.#started === undefined) {
+      if (channels !== undefined) assertChannelFeed(channels, flagged)
+      return flagged
+    }
     const applied = keepFrozen(this.#started, flagged)
     this.#waiting = applied.waiting
     return applied.config
