@@ -5,6 +5,7 @@ import type { RouterOptions, RunningRouter } from './runtime/router-options.ts'
 export { defineHandler, drop, type Handler, type HandlerContext, type HandlerEvent, PermanentError } from './actions/handler.ts'
 export { BrokerError, type BrokerErrorCode } from './brokers/broker.ts'
 export type { Position, Problem, ProblemCode, Severity, SourceRange } from './diagnostics/problem.ts'
+export { type Authorize, type AuthorizeAnswer, type AuthorizeRequest, defineAuthorize } from './realtime/authorize.ts'
 export type { OutgoingEvent, ReloadResult, RouterAddress, RunningRouter } from './runtime/router-options.ts'
 export { StartError, type StartErrorCode } from './runtime/start-error.ts'
 

@@ -12,7 +12,7 @@ import { router } from './cli/router-command.ts'
 
 const run = promisify(execFile)
 const repository = fileURLToPath(new URL('..', import.meta.url))
-const pages = ['README.md', 'docs/route-language.md', 'docs/testing.md', 'docs/authoring.md', 'docs/operations.md']
+const pages = ['README.md', 'docs/route-language.md', 'docs/testing.md', 'docs/authoring.md', 'docs/realtime.md', 'docs/operations.md']
 const examples = (await readdir(join(repository, 'examples'), { recursive: true })).filter(name => name.endsWith('.md'))
 const allPages = [...pages, 'CHANGELOG.md', 'CONTRIBUTING.md', ...examples.map(name => join('examples', name))]
 const env = { APP_SECRET: 'a-secret-for-this-test', REVERB_APP_SECRET: 'a-secret-for-this-test' }
@@ -36,6 +36,10 @@ async function yamlBlocks(page: string): Promise<readonly Block[]> {
 }
 
 const blocks = (await Promise.all(pages.map(yamlBlocks))).flat()
+/** Modules of the pages: blocks whose first line says in which file they stand. */
+const modules = (await Promise.all(pages.map(page => readFile(join(repository, page), 'utf8')))).flatMap(text =>
+  [...text.matchAll(/^```ts\n\/\/ ([\w/-]+\.ts)\n([\s\S]*?)^```$/gm)].map(([, file = '', code = '']) => ({ file, code })),
+)
 const testBlocks = blocks.filter(({ file }) => file?.endsWith('.test.yaml'))
 
 /** Everything wrong with the project in this folder, as a person would see it; empty where it is fine. */
@@ -51,8 +55,10 @@ async function shopWith(file: string, text: string): Promise<string> {
   await cp(join(repository, 'router.yaml'), join(root, 'router.yaml'))
   await cp(join(repository, 'routes'), join(root, 'routes'), { recursive: true, filter: source => !source.endsWith('.yaml') })
   if (file === 'router.yaml') await writeFile(join(root, 'routes/any.yaml'), 'topics: any\nunmatched: dead-letter\n')
-  await mkdir(dirname(join(root, file)), { recursive: true })
-  await writeFile(join(root, file), text)
+  for (const module of [...modules.map(({ file: name, code }) => [name, code] as const), [file, text] as const]) {
+    await mkdir(dirname(join(root, module[0])), { recursive: true })
+    await writeFile(join(root, module[0]), module[1])
+  }
   return root
 }
 

@@ -2,6 +2,7 @@ import type { ActionSource, ActionType, DataSource } from '../compiler/action-ty
 import { ActionSignal, type CompiledAction, type HandlerUse } from '../compiler/plan.ts'
 import type { Scope } from '../compiler/scope.ts'
 import { isMap } from '../compiler/source-section.ts'
+import { handlerExtensions, splitHandlerPath } from '../config/handler-path.ts'
 import { type HandlerEvent, isDrop, PermanentError } from './handler.ts'
 import { handlerContext } from './handler-context.ts'
 import type { ActionPorts } from './ports.ts'
@@ -19,8 +20,6 @@ export function invokeAction(ports: ActionPorts): ActionType {
   }
 }
 
-const extensions = ['.ts', '.mts', '.js', '.mjs', '.cjs']
-
 function readTarget(source: ActionSource): HandlerUse | undefined {
   const { section } = source
   const isShort = typeof source.value === 'string'
@@ -29,9 +28,7 @@ function readTarget(source: ActionSource): HandlerUse | undefined {
   if (!isShort && !section.has('handler') && section.report.document.isSound(source.path))
     source.report(source.path, 'schema-missing-key', 'An invoke needs a handler', 'Add handler: ../handlers/receipt.ts')
   if (written === undefined) return undefined
-  const hash = written.lastIndexOf('#')
-  const file = hash === -1 ? written : written.slice(0, hash)
-  const exportName = hash === -1 ? 'default' : written.slice(hash + 1)
+  const { file, exportName } = splitHandlerPath(written)
   if (exportName === '') {
     source.report(
       path,
@@ -43,8 +40,8 @@ function readTarget(source: ActionSource): HandlerUse | undefined {
   }
   const module = source.projectPath(path, file)
   if (module === undefined) return undefined
-  if (!extensions.some(extension => module.endsWith(extension))) {
-    source.report(path, 'handler-invalid', `${module} is not a handler module`, `Handlers are ${extensions.join(' ')} files`)
+  if (!handlerExtensions.some(extension => module.endsWith(extension))) {
+    source.report(path, 'handler-invalid', `${module} is not a handler module`, `Handlers are ${handlerExtensions.join(' ')} files`)
     return undefined
   }
   if (!source.fileExists(module)) {

@@ -8,8 +8,9 @@ import { readEventSchemas, type SchemaUser } from './event-schemas.ts'
 import { findRouteFiles, isRouteFilePath } from './find-route-files.ts'
 import { isInside, type ProjectFiles, projectFiles } from './project-files.ts'
 import { type LoadMode, type ReadResult, readDocument } from './read-document.ts'
-import { readRouterConfig, routerFileName } from './read-router-config.ts'
+import { readRouterConfig } from './read-router-config.ts'
 import type { RouterConfig } from './router-config.ts'
+import { routerFileName } from './router-file-name.ts'
 import type { SchemaName } from './schema-validator.ts'
 import type { SourceDocument } from './source-document.ts'
 import { subscriptionName } from './subscription-name.ts'
@@ -53,7 +54,7 @@ export async function loadProject({ root, env, mode, paths, channels }: LoadOpti
 
   const routerResult = existsSync(join(root, routerFileName)) ? load(routerFileName, 'router') : undefined
   if (routerResult === undefined) problems.push(...misnamedRouterFile(root))
-  const router = readRouterConfig(root, routerResult?.document, mode)
+  const router = readRouterConfig(root, routerResult?.document, mode, file => files.exists(file))
   if (routerResult === undefined || routerResult.isRead) problems.push(...router.problems)
 
   const selected = channels === undefined ? selectRouteFiles(root, paths, problems) : []

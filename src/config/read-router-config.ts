@@ -2,19 +2,19 @@ import { basename } from 'node:path'
 import type { Problem } from '../diagnostics/problem.ts'
 import { ConfigReader } from './config-reader.ts'
 import { didYouMean } from './did-you-mean.ts'
+import { readChannelRules } from './read-channel-rules.ts'
 import type { LoadMode } from './read-document.ts'
 import { readKafkaSecurity, type SecurityContext } from './read-kafka-security.ts'
-import type { AppConfig, BrokerConfig, ConsumerProperties, RouterConfig, ServerConfig } from './router-config.ts'
-import { parseHostPort } from './schema-validator.ts'
+import { readServer } from './read-server.ts'
+import type { BrokerConfig, ConsumerProperties, RouterConfig } from './router-config.ts'
 import { problemAt, type SourceDocument, type ValuePath } from './source-document.ts'
-
-export const routerFileName = 'router.yaml'
 
 /** router.yaml with every default filled in. Where the schema found something wrong the default stands: the problem is already reported. */
 export function readRouterConfig(
   root: string,
   document: SourceDocument | undefined,
   mode: LoadMode,
+  fileExists: (file: string) => boolean,
 ): { readonly config: RouterConfig; readonly problems: readonly Problem[] } {
   const reader = new ConfigReader(document)
   const problems: Problem[] = []
@@ -24,6 +24,7 @@ export function readRouterConfig(
     broker: defaultBroker(reader, brokers, problems),
     brokers,
     server: readServer(reader, mode, problems),
+    channels: readChannelRules(reader, fileExists, problems),
     defaults: reader.map(['defaults']) ?? {},
     shutdown: { graceMs: reader.duration(['shutdown', 'grace'], 25_000), rebalanceMs: reader.duration(['shutdown', 'rebalance'], 5_000) },
   }
@@ -104,73 +105,4 @@ function defaultBroker(reader: ConfigReader, brokers: RouterConfig['brokers'], p
     )
   }
   return only ?? 'local'
-}
-
-function readServer(reader: ConfigReader, mode: LoadMode, problems: Problem[]): ServerConfig {
-  const limit = (name: string, fallback: number) => reader.number(['server', 'limits', name], fallback)
-  const size = (name: string, fallback: number) => reader.size(['server', 'limits', name], fallback)
-  return {
-    host: reader.text(['server', 'host']) ?? '0.0.0.0',
-    port: reader.number(['server', 'port'], 6001),
-    admin: parseHostPort(reader.text(['server', 'admin']) ?? ''),
-    apps: readApps(reader, mode, problems),
-    origins: reader.texts(['server', 'origins']),
-    limits: {
-      frame: size('frame', 16_384),
-      queue: size('queue', 1_048_576),
-      channels: limit('channels', 1_000),
-      channelName: limit('channelName', 200),
-      eventName: limit('eventName', 200),
-      broadcast: size('broadcast', 102_400),
-      apiEvent: size('apiEvent', 10_240),
-      connections: limit('connections', 100_000),
-      clientFrames: limit('clientFrames', 50),
-    },
-  }
-}
-
-function readApps(reader: ConfigReader, mode: LoadMode, problems: Problem[]): readonly AppConfig[] {
-  const { document } = reader
-  const path: ValuePath = ['server', 'apps']
-  const written = reader.value(path)
-  if (!Array.isArray(written)) {
-    if (mode !== 'run') return [{ id: 'app', key: 'app-key', secret: undefined }]
-    if (document === undefined || document.isSound(path)) problems.push(missingApps(document))
-    return []
-  }
-  const apps: AppConfig[] = []
-  for (let index = 0; index < written.length; index += 1) {
-    const id = reader.text([...path, index, 'id'])
-    const key = reader.text([...path, index, 'key'])
-    const secret = reader.text([...path, index, 'secret'])
-    if (id === undefined || key === undefined || document === undefined) continue
-    for (const name of ['id', 'key'] as const) {
-      const earlier = apps.findIndex(app => app[name] === { id, key }[name])
-      if (earlier !== -1) problems.push(repeatedApp(document, [...path, index, name], [...path, earlier, name]))
-    }
-    if (mode === 'run' && secret === undefined && document.isSound([...path, index, 'secret']))
-      problems.push(missingSecret(document, [...path, index], id))
-    apps.push({ id, key, secret })
-  }
-  return apps
-}
-
-function missingApps(document: SourceDocument | undefined): Problem {
-  const message = '`server.apps` is missing: `run` has no default app'
-  const hint = 'Write `apps: [{ id: shop, key: shop-key, secret: "${APP_SECRET}" }]` below `server`'
-  if (document === undefined) return { code: 'schema-missing-key', severity: 'error', message, file: routerFileName, hint }
-  return problemAt(document, ['server'], 'schema-missing-key', message, { hint, range: document.keyRangeOf(['server']) })
-}
-
-function missingSecret(document: SourceDocument, path: ValuePath, id: string): Problem {
-  const hint = 'Write `secret: "${APP_SECRET}"` and set the variable'
-  return problemAt(document, [...path, 'id'], 'schema-missing-key', `The app \`${id}\` has no \`secret\`: \`run\` makes none up`, { hint })
-}
-
-function repeatedApp(document: SourceDocument, path: ValuePath, earlier: ValuePath): Problem {
-  const related = [{ message: 'it stands here first', file: document.file, range: document.rangeOf(earlier) }]
-  return {
-    ...problemAt(document, path, 'schema-value', `Two apps have one \`${path.at(-1)}\``, { hint: 'Give each app its own' }),
-    related,
-  }
 }

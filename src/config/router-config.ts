@@ -1,3 +1,5 @@
+import type { SourceRange } from '../diagnostics/problem.ts'
+
 /** router.yaml, read and with its defaults filled in. Durations are ms, sizes are bytes. */
 export interface RouterConfig {
   readonly name: string
@@ -7,6 +9,7 @@ export interface RouterConfig {
   readonly server: ServerConfig
   /** `defaults:` as written; the compiler merges it under each file's. */
   readonly defaults: Readonly<Record<string, unknown>>
+  readonly channels: readonly ChannelRule[]
   readonly shutdown: ShutdownConfig
 }
 
@@ -69,6 +72,9 @@ export interface ServerConfig {
   /** Exact origins allowed to connect; undefined: any in dev, the same host in run. */
   readonly origins: readonly string[] | undefined
   readonly limits: ServerLimits
+  readonly timeouts: ServerTimeouts
+  /** Addresses and networks (`10.0.0.0/8`) whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[]
 }
 
 export interface AppConfig {
@@ -76,6 +82,31 @@ export interface AppConfig {
   readonly key: string
   /** Undefined where the environment variable is unset: `dev` makes one up, `run` refuses. */
   readonly secret: string | undefined
+  /** Whether clients may send events to each other on private and presence channels; a channel rule stands above it. Default: no. */
+  readonly clientEvents?: boolean
+  /** Whether subscribers are told how many they are. Default: no. */
+  readonly subscriptionCount?: boolean
+  /** Sockets of this app. Default: no limit but the server's. */
+  readonly connections?: number
+  readonly webhooks?: readonly WebhookConfig[]
+}
+
+export const webhookEvents = [
+  'channel_occupied',
+  'channel_vacated',
+  'member_added',
+  'member_removed',
+  'client_event',
+  'cache_miss',
+  'subscription_count',
+] as const
+
+export type WebhookEvent = (typeof webhookEvents)[number]
+
+/** An address that is told what happens on channels. */
+export interface WebhookConfig {
+  readonly url: string
+  readonly events: readonly WebhookEvent[]
 }
 
 export interface ServerLimits {
@@ -95,8 +126,76 @@ export interface ServerLimits {
   readonly apiEvent: number
   /** Sockets in all. */
   readonly connections: number
+  /** Sockets from one address; undefined: no limit, since a proxy or a company is one address too. */
+  readonly connectionsPerIp: number | undefined
   /** Frames a second from one client, on average. */
   readonly clientFrames: number
+  /** Client events a second from one socket. */
+  readonly clientEvents: number
+  /** Members of one presence channel. */
+  readonly members: number
+  /** Bytes of a member's `user_info`. */
+  readonly memberInfo: number
+  /** Characters of a user id. */
+  readonly userId: number
+  /** Cache channels of an app whose last event is kept. */
+  readonly cachedChannels: number
+  /** Channels of one event over the HTTP API. */
+  readonly apiChannels: number
+  /** Events of one batch over the HTTP API. */
+  readonly apiBatch: number
+}
+
+/** In ms. */
+export interface ServerTimeouts {
+  /** Silence after which a client is pinged; announced to clients, which ping by themselves after it. */
+  readonly activityMs: number
+  /** Further silence after which the socket is closed with 4201. */
+  readonly pongMs: number
+  /** How long a socket may stay without ever having subscribed or signed in; 0: as long as it likes. */
+  readonly firstSubscribeMs: number
+  /** How long an `authorize` module may take. */
+  readonly authorizeMs: number
+}
+
+/** One entry of `channels:`; the rule of a channel is that of the pattern with the longest literal start. */
+export interface ChannelRule {
+  /** `*` stands for any run of characters. */
+  readonly pattern: string
+  /** Undefined: public channels are public, the others signed. */
+  readonly access: 'public' | 'signed' | 'authorize' | undefined
+  /** The module that decides; there exactly where `access` is `authorize`. */
+  readonly authorize: AuthorizeUse | undefined
+  /** Undefined: as the app has it. */
+  readonly clientEvents: boolean | undefined
+  readonly conflate: ConflateRule | undefined
+  readonly limits: ChannelLimits
+}
+
+/** The module an `authorize:` names, and where it stands. */
+export interface AuthorizeUse {
+  /** Relative to the project's root. */
+  readonly module: string
+  readonly exportName: string
+  readonly file: string
+  readonly range: SourceRange
+}
+
+/** At most the latest event in every interval, for each event name and each value of `by`. */
+export interface ConflateRule {
+  readonly intervalMs: number
+  /** The keys that lead to the value inside the data; undefined: one value for all. */
+  readonly by: readonly string[] | undefined
+}
+
+/** What stands here holds instead of the server's limit. */
+export interface ChannelLimits {
+  readonly subscribers?: number
+  readonly members?: number
+  /** A second, from one socket. */
+  readonly clientEvents?: number
+  /** Bytes of an event's data, wherever it comes from. */
+  readonly data?: number
 }
 
 export interface ShutdownConfig {

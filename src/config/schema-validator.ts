@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
 import { longestTimerMs, parseDuration } from './duration.ts'
 import { parseSize } from './size.ts'
@@ -41,6 +42,8 @@ const formats = {
   'signalbox-host-port': (text: string) => parseHostPort(text) !== undefined,
   'signalbox-brokers': (text: string) => splitList(text).every(part => parseHostPort(part) !== undefined),
   'signalbox-origin': isOrigin,
+  'signalbox-http-url': (text: string) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol),
+  'signalbox-network': isNetwork,
 }
 
 /** ISO 8601: a date, or a date and a time with its offset from UTC. */
@@ -62,4 +65,12 @@ export function splitList(text: string): string[] {
 
 function isOrigin(text: string): boolean {
   return URL.canParse(text) && /^https?:/.test(text) && new URL(text).origin === text
+}
+
+/** An IP address, or one with the length of its network's prefix. */
+function isNetwork(text: string): boolean {
+  const [address = '', prefix, ...rest] = text.split('/')
+  const version = isIP(address)
+  if (version === 0 || rest.length > 0) return false
+  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (version === 4 ? 32 : 128))
 }

@@ -225,6 +225,36 @@ function realtimeMetrics({ counter, gauge }: Families, realtime: () => RealtimeS
     [],
     value(r => r.broadcasts),
   )
+  counter(
+    'signalbox_realtime_client_events_total',
+    'Events that clients sent to each other',
+    [],
+    value(r => r.clientEvents),
+  )
+  counter(
+    'signalbox_realtime_conflated_total',
+    'Events that a newer one replaced before they were sent',
+    [],
+    value(r => r.conflated),
+  )
+  counter(
+    'signalbox_realtime_webhooks_sent_total',
+    'Batches that webhook addresses took',
+    [],
+    value(r => r.webhooksSent),
+  )
+  counter(
+    'signalbox_realtime_webhook_retries_total',
+    'Webhook batches sent again',
+    [],
+    value(r => r.webhookRetries),
+  )
+  counter(
+    'signalbox_realtime_webhook_events_dropped_total',
+    'Webhook events that were given up',
+    [],
+    value(r => r.webhookEventsDropped),
+  )
   counter('signalbox_realtime_closes_total', 'Sockets closed', ['reason'], () => byReason(realtime().closes))
   counter('signalbox_realtime_refusals_total', 'Connections, subscriptions and frames refused', ['reason'], () =>
     byReason(realtime().refusals),

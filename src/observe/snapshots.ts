@@ -55,6 +55,11 @@ export interface RealtimeSnapshot {
   readonly framesOut: number
   readonly bytesOut: number
   readonly broadcasts: number
+  readonly clientEvents: number
+  readonly conflated: number
+  readonly webhooksSent: number
+  readonly webhookRetries: number
+  readonly webhookEventsDropped: number
   readonly closes: Iterable<readonly [reason: string, count: number]>
   readonly refusals: Iterable<readonly [reason: string, count: number]>
 }

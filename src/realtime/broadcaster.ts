@@ -1,85 +1,111 @@
-import { channelNameFault, eventNameFault } from './channel-kind.ts'
-import type { AppChannels, Channel } from './channels.ts'
+import type { ChannelRule } from '../config/router-config.ts'
+import { channelKind, channelNameFault, eventNameFault } from './channel-kind.ts'
+import type { AppChannels } from './channels.ts'
 import type { Connection } from './connection.ts'
 import type { Counters } from './counters.ts'
-import { type ByteString, eventFrame, utf8Bytes } from './frame.ts'
+import type { Delivery } from './delivery.ts'
+import { jsonBytes } from './frame.ts'
 import { type Hub, HubError } from './hub.ts'
+import { isObject } from './json-fields.ts'
 import type { LiveSettings } from './settings.ts'
 
 export interface BroadcasterOptions {
   /** By app id. */
   readonly apps: ReadonlyMap<string, AppChannels>
-  /** By socket id. */
-  readonly connections: ReadonlyMap<string, Connection>
+  readonly delivery: Delivery
   readonly counters: Counters
   readonly settings: LiveSettings
 }
 
-/** Data that cannot be sent is found out where somebody listens; without subscribers it is not serialised at all. */
+/** Checks events of routes, of the HTTP API and of clients, and hands them on. */
 export class Broadcaster implements Hub {
   readonly #apps: ReadonlyMap<string, AppChannels>
-  readonly #connections: ReadonlyMap<string, Connection>
+  readonly #delivery: Delivery
   readonly #counters: Counters
   readonly #settings: LiveSettings
 
   constructor(options: BroadcasterOptions) {
     this.#apps = options.apps
-    this.#connections = options.connections
+    this.#delivery = options.delivery
     this.#counters = options.counters
     this.#settings = options.settings
   }
 
   hasSubscribers(app: string, channel: string): boolean {
-    return this.#apps.get(app)?.channels.has(channel) === true
+    const channels = this.#apps.get(app)?.channels
+    return channels !== undefined && (channels.has(channel) || keepsEvents(channel))
   }
 
-  broadcast(app: string, channel: string, event: string, data: unknown, except?: string): void {
-    const found = this.#find(app, channel, event)
+  /** Data that cannot be sent is found out where somebody listens; without subscribers it is not serialised at all. */
+  broadcast(appId: string, channel: string, event: string, data: unknown, except?: string): void {
+    const app = this.#check(appId, channel, event)
     this.#counters.broadcasts += 1
-    if (found === undefined) return
+    const found = app.channels.get(channel)
+    if (found === undefined && !keepsEvents(channel)) return
     const text = toJson(data)
-    const limit = this.#settings.limits.broadcast
+    this.#checkSize(text, this.#settings.limits.broadcast, found === undefined ? this.#settings.rules.of(channel) : found.rule)
+    if (channel.startsWith('private-encrypted-') && !isCiphertext(data)) {
+      throw new HubError('not-encrypted', 'An encrypted channel takes { nonce, ciphertext } only: anything else is for everybody to read')
+    }
+    this.#delivery.deliver(app, channel, { event: jsonBytes(event), data: jsonBytes(text), text }, except)
+  }
+
+  /** As `broadcast`, for several channels and data that is text already. Nothing is sent; `send` cannot fail. */
+  prepareText(appId: string, channels: readonly string[], event: string, text: string, except: string | undefined): { send(): void } {
+    const { limits, rules } = this.#settings
+    const targets = channels.map(channel => {
+      const app = this.#check(appId, channel, event)
+      this.#checkSize(text, limits.apiEvent, rules.of(channel))
+      return { app, channel }
+    })
+    return {
+      send: () => {
+        const sent = { event: jsonBytes(event), data: jsonBytes(text), text }
+        for (const { app, channel } of targets) {
+          this.#counters.broadcasts += 1
+          this.#delivery.deliver(app, channel, sent, except)
+        }
+      },
+    }
+  }
+
+  /** An event from one client to the others; whether it may send is the caller's to check. */
+  relay(from: Connection, channel: string, event: string, text: string): void {
+    this.#counters.clientEvents += 1
+    const userId = from.subscriptions.get(channel)?.member?.userId
+    const sender = userId === undefined ? {} : { userId: jsonBytes(userId) }
+    const sent = { event: jsonBytes(event), data: jsonBytes(text), text, fromClient: true as const, ...sender }
+    this.#delivery.deliver(from.app, channel, sent, from.socketId)
+  }
+
+  #check(appId: string, channel: string, event: string): AppChannels {
+    const { limits } = this.#settings
+    const app = this.#apps.get(appId)
+    if (app === undefined) throw new HubError('unknown-app', `There is no app ${JSON.stringify(appId)}`)
+    const eventFault = eventNameFault(event, limits.eventName)
+    if (eventFault !== undefined) throw new HubError('event-name', eventFault)
+    // A channel with subscribers has a name that was checked.
+    const nameFault = app.channels.has(channel) ? undefined : channelNameFault(channel, limits)
+    if (nameFault !== undefined) throw new HubError('channel-name', nameFault)
+    return app
+  }
+
+  #checkSize(text: string, general: number, rule: ChannelRule | undefined): void {
+    const limit = rule?.limits.data ?? general
     // No character takes more than three bytes, so most data needs no exact count.
     if (text.length * 3 > limit && Buffer.byteLength(text) > limit) {
       throw new HubError('data-too-large', `The data of an event has at most ${limit} bytes, this has ${Buffer.byteLength(text)}`)
     }
-    this.#send(found, utf8Bytes(JSON.stringify(event)), utf8Bytes(JSON.stringify(text)), except)
   }
+}
 
-  /** As `broadcast`, for several channels and data that is text already; its size is the caller's to check. Every name is checked before anything is sent. */
-  broadcastText(app: string, channels: Iterable<string>, event: string, text: string, except?: string): void {
-    const found = Array.from(channels, channel => this.#find(app, channel, event))
-    const eventBytes = utf8Bytes(JSON.stringify(event))
-    const dataBytes = utf8Bytes(JSON.stringify(text))
-    for (const channel of found) {
-      this.#counters.broadcasts += 1
-      if (channel !== undefined) this.#send(channel, eventBytes, dataBytes, except)
-    }
-  }
+/** Asked for every broadcast that nobody listens to, so the rare case is told apart first. */
+function keepsEvents(channel: string): boolean {
+  return channel.includes('cache-') && channelKind(channel).cached
+}
 
-  #find(app: string, name: string, event: string): Channel | undefined {
-    const { limits } = this.#settings
-    const channels = this.#apps.get(app)?.channels
-    if (channels === undefined) throw new HubError('unknown-app', `There is no app ${JSON.stringify(app)}`)
-    const eventFault = eventNameFault(event, limits.eventName)
-    if (eventFault !== undefined) throw new HubError('event-name', eventFault)
-    const channel = channels.get(name)
-    if (channel !== undefined) return channel
-    const nameFault = channelNameFault(name, limits.channelName)
-    if (nameFault !== undefined) throw new HubError('channel-name', nameFault)
-    return undefined
-  }
-
-  #send(channel: Channel, event: ByteString, data: ByteString, except: string | undefined): void {
-    const frame = eventFrame(event, channel.name, data)
-    const { subscriptions } = channel
-    const excluded = except === undefined ? undefined : this.#connections.get(except)
-    // Backwards: a client that overflows leaves the list, and the one that takes its place has been served.
-    for (let index = subscriptions.length - 1; index >= 0; index -= 1) {
-      const connection = subscriptions[index]?.connection
-      if (connection !== undefined && connection !== excluded) connection.outbox.push(frame)
-    }
-  }
+function isCiphertext(data: unknown): boolean {
+  return isObject(data) && typeof data['nonce'] === 'string' && typeof data['ciphertext'] === 'string'
 }
 
 function toJson(data: unknown): string {

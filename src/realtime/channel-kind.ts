@@ -1,18 +1,20 @@
-/** What a channel's name says about it, longest prefix first. `available: false` kinds are known to the protocol and refused by this version. */
+/** What a channel's name says about it, longest prefix first. */
 const kinds = [
-  { prefix: 'private-encrypted-cache-', kind: 'encrypted', available: false },
-  { prefix: 'private-encrypted-', kind: 'encrypted', available: false },
-  { prefix: 'presence-cache-', kind: 'presence', available: false },
-  { prefix: 'private-cache-', kind: 'cache', available: false },
-  { prefix: 'presence-', kind: 'presence', available: false },
-  { prefix: 'cache-', kind: 'cache', available: false },
-  { prefix: 'private-', kind: 'private', available: true },
-  { prefix: '', kind: 'public', available: true },
+  { prefix: 'private-encrypted-cache-', kind: 'encrypted', cached: true },
+  { prefix: 'private-encrypted-', kind: 'encrypted', cached: false },
+  { prefix: 'presence-cache-', kind: 'presence', cached: true },
+  { prefix: 'private-cache-', kind: 'private', cached: true },
+  { prefix: 'presence-', kind: 'presence', cached: false },
+  { prefix: 'cache-', kind: 'public', cached: true },
+  { prefix: 'private-', kind: 'private', cached: false },
+  { prefix: '#server-to-user-', kind: 'user', cached: false },
+  { prefix: '', kind: 'public', cached: false },
 ] as const
 
 export type ChannelKind = (typeof kinds)[number]
 
 const allowed = /^[A-Za-z0-9_\-=@,.;]+$/
+const userPrefix = '#server-to-user-'
 
 export function channelKind(channel: string): ChannelKind {
   for (const kind of kinds) if (channel.startsWith(kind.prefix)) return kind
@@ -20,10 +22,27 @@ export function channelKind(channel: string): ChannelKind {
   throw new Error('no channel kind has an empty prefix')
 }
 
-/** Why `channel` cannot be a channel's name; undefined where it can. */
-export function channelNameFault(channel: string, maxLength: number): string | undefined {
+/** The channel that reaches every connection of a user who signed in. */
+export function userChannel(userId: string): string {
+  return userPrefix + userId
+}
+
+export interface ChannelNameLimits {
+  readonly channelName: number
+  readonly userId: number
+}
+
+/** Why events cannot be sent to `channel`; undefined where they can. */
+export function channelNameFault(channel: string, limits: ChannelNameLimits): string | undefined {
   if (channel.length === 0) return 'A channel name must not be empty'
-  if (channel.length > maxLength) return `A channel name has at most ${maxLength} characters, this one has ${channel.length}`
+  if (channel.startsWith(userPrefix)) {
+    const { length } = channel.slice(userPrefix.length)
+    if (length === 0) return 'The id of the user is missing'
+    return length > limits.userId ? `A user id has at most ${limits.userId} characters, this one has ${length}` : undefined
+  }
+  if (channel.length > limits.channelName) {
+    return `A channel name has at most ${limits.channelName} characters, this one has ${channel.length}`
+  }
   if (!allowed.test(channel)) return 'A channel name may hold letters, digits and _ - = @ , . ; only'
   return undefined
 }

@@ -7,8 +7,10 @@ export const closeCodes = {
   binaryFrame: 1003,
   unknownKey: 4001,
   unsupportedProtocol: 4007,
+  appOverCapacity: 4004,
   noProtocol: 4008,
-  originRefused: 4009,
+  /** The connection is unauthorized: the origin may not connect, or the app ended the user's connections. */
+  unauthorized: 4009,
   /** Over capacity: too many sockets, a client that reads too slowly or sends too fast, a server that stops. The client comes back after a pause. */
   overCapacity: 4100,
   /** The general error: the code of `pusher:error` for a message that makes no sense. */

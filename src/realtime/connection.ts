@@ -1,20 +1,48 @@
-import type { WebSocket } from 'ws'
 import type { AppChannels, Subscription } from './channels.ts'
 import type { CloseReason } from './counters.ts'
-import { messageFrame, type ServerMessage } from './frame.ts'
-import type { Outbox } from './outbox.ts'
+import type { Credentials } from './credentials.ts'
+import { type ByteString, messageFrame, type ServerMessage } from './frame.ts'
+import type { SignedInUser } from './presence.ts'
 import type { TokenBucket } from './token-bucket.ts'
 
-/** One established socket. */
+/** The way out to a client: frames in their order, written once per turn of the event loop. */
+export interface FrameSink {
+  /** Bytes not yet taken by the operating system. */
+  readonly queuedBytes: number
+  push(frame: ByteString): void
+  /** Hands over what waits and takes nothing more. */
+  end(): void
+}
+
+/** What carries a connection: a WebSocket, or a stream of server-sent events. */
+export interface Transport {
+  /** True where silence means nothing, since the client has no way to speak. */
+  readonly isOneWay: boolean
+  close(code: number, message: string): void
+  terminate(): void
+}
+
+/** One established client. */
 export interface Connection {
   /** `number.number`, as the protocol wants it. */
   readonly socketId: string
   readonly app: AppChannels
-  readonly webSocket: WebSocket
-  readonly outbox: Outbox
+  /** Where it comes from, as `connectionsPerIp` counts. */
+  readonly address: string
+  readonly credentials: Credentials
+  readonly transport: Transport
+  readonly outbox: FrameSink
   readonly bucket: TokenBucket
+  /** Made by the first client event. */
+  clientEvents: TokenBucket | undefined
   /** By channel name. */
   readonly subscriptions: Map<string, Subscription>
+  /** Subscriptions that a module is deciding on, by channel name; undefined where none ever was. */
+  pending: Map<string, AbortController> | undefined
+  user: SignedInUser | undefined
+  /** It has subscribed or signed in at some time: it is no idler. */
+  isUsed: boolean
+  readonly connectedAt: number
   /** When the client was last heard, in ms of the monotonic clock. */
   heardAt: number
   /** A ping was sent and nothing has come since. */

@@ -1,5 +1,17 @@
 /** Why an established socket went away. */
-export type CloseReason = 'client' | 'lost' | 'slow-consumer' | 'inactive' | 'too-fast' | 'frame-invalid' | 'frame-too-large' | 'shutdown'
+export type CloseReason =
+  | 'client'
+  | 'lost'
+  | 'slow-consumer'
+  | 'inactive'
+  | 'unused'
+  | 'too-fast'
+  | 'frame-invalid'
+  | 'frame-too-large'
+  | 'fragments'
+  | 'terminated'
+  | 'refused'
+  | 'shutdown'
 
 /** What was asked for and not granted: a connection, a subscription, a frame or an HTTP request. */
 export type RefusalReason =
@@ -9,11 +21,16 @@ export type RefusalReason =
   | 'protocol-version'
   | 'origin'
   | 'capacity'
+  | 'app-capacity'
+  | 'address-capacity'
   | 'message'
   | 'channel-name'
-  | 'channel-kind'
   | 'subscription-auth'
   | 'subscription-limit'
+  | 'client-event'
+  | 'client-event-rate'
+  | 'sign-in'
+  | 'endpoint-auth'
   | 'api-auth'
   | 'api-request'
 
@@ -23,6 +40,11 @@ export class Counters {
   bytesOut = 0
   broadcasts = 0
   subscriptions = 0
+  clientEvents = 0
+  conflated = 0
+  webhooksSent = 0
+  webhookRetries = 0
+  webhookEventsDropped = 0
   readonly closes = new Map<CloseReason, number>()
   readonly refusals = new Map<RefusalReason, number>()
 
@@ -35,7 +57,7 @@ export class Counters {
   }
 }
 
-/** A reading of the counters and gauges. `framesOut`, `bytesOut`, `broadcasts`, `closes` and `refusals` only grow. */
+/** A reading of the counters and gauges. All but the first four only grow. */
 export interface RealtimeStats {
   readonly sockets: number
   readonly subscriptions: number
@@ -47,6 +69,15 @@ export interface RealtimeStats {
   readonly bytesOut: number
   /** Events handed to the hub, with or without subscribers. */
   readonly broadcasts: number
+  /** Events that clients sent to each other. */
+  readonly clientEvents: number
+  /** Events that a newer one replaced before it was sent. */
+  readonly conflated: number
+  /** Batches that a webhook's address took. */
+  readonly webhooksSent: number
+  readonly webhookRetries: number
+  /** Events of webhooks that were given up. */
+  readonly webhookEventsDropped: number
   readonly closes: Readonly<Partial<Record<CloseReason, number>>>
   readonly refusals: Readonly<Partial<Record<RefusalReason, number>>>
 }

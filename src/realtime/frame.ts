@@ -19,9 +19,21 @@ export function pongFrame(payload: Buffer): ByteString {
   return header(0x8a, payload.length) + payload.toString('latin1')
 }
 
-/** An event for the subscribers of a channel. `event` and `data` are JSON strings (quoted) as bytes; channel names need no escapes. */
-export function eventFrame(event: ByteString, channel: string, data: ByteString): ByteString {
-  return textFrame(`{"event":${event},"channel":"${channel}","data":${data}}`)
+/** An event for the subscribers of a channel. All parts are JSON strings (quoted) as bytes. */
+export function eventFrame(event: ByteString, channel: ByteString, data: ByteString, userId?: ByteString): ByteString {
+  const from = userId === undefined ? '' : `,"user_id":${userId}`
+  return textFrame(`{"event":${event},"channel":${channel},"data":${data}${from}}`)
+}
+
+/** A JSON string (quoted) as bytes. */
+export function jsonBytes(text: string): ByteString {
+  return utf8Bytes(JSON.stringify(text))
+}
+
+/** What an unmasked text frame holds. */
+export function framePayload(frame: ByteString): ByteString {
+  const length = frame.charCodeAt(1)
+  return frame.slice(length === 127 ? 10 : length === 126 ? 4 : 2)
 }
 
 /** A message of the protocol itself, off the hot path. */
@@ -29,11 +41,11 @@ export function messageFrame(message: ServerMessage): ByteString {
   return textFrame(utf8Bytes(JSON.stringify(message)))
 }
 
-/** `data` is a JSON string in most messages and an object in `pusher:error` and `pusher:subscription_error`. */
+/** `data` is a JSON string in most messages, an object in `pusher:error` and `pusher:subscription_error`, and missing in `pusher:cache_miss`. */
 export interface ServerMessage {
   readonly event: string
   readonly channel?: string
-  readonly data: string | Readonly<Record<string, unknown>>
+  readonly data?: string | Readonly<Record<string, unknown>>
 }
 
 function header(firstByte: number, length: number): ByteString {

@@ -41,7 +41,7 @@ export function shakeHands(
   const { origin, host } = request.headers
   // Servers and command-line tools send no Origin; browsers always do.
   if (origin !== undefined && !originAllowed(origin, host)) {
-    return refused(closeCodes.originRefused, 'origin', 'Pages of this origin may not connect')
+    return refused(closeCodes.unauthorized, 'origin', 'Pages of this origin may not connect')
   }
   return { kind: 'accepted', app }
 }

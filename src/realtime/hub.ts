@@ -1,6 +1,6 @@
 /** What the rest of the router may ask of the realtime server: the one way in for broadcasts. */
 export interface Hub {
-  /** True where a broadcast to `channel` would reach anybody on this instance. O(1); asked before any data is rendered. */
+  /** True where a broadcast to `channel` would reach anybody on this instance, or is kept for who comes. O(1); asked before any data is rendered. */
   hasSubscribers(app: string, channel: string): boolean
   /**
    * Queues one event for every subscriber but `except` (a socket id). The frame is built once; sockets are written once per turn of the event
@@ -9,7 +9,7 @@ export interface Hub {
   broadcast(app: string, channel: string, event: string, data: unknown, except?: string): void
 }
 
-export type HubErrorCode = 'unknown-app' | 'channel-name' | 'event-name' | 'data-too-large' | 'data-not-json'
+export type HubErrorCode = 'unknown-app' | 'channel-name' | 'event-name' | 'data-too-large' | 'data-not-json' | 'not-encrypted'
 
 /** The event can never be sent as it is: not retried. */
 export class HubError extends Error {

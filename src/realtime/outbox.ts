@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
+import type { FrameSink } from './connection.ts'
 import type { Counters } from './counters.ts'
 import type { ByteString } from './frame.ts'
 import type { LiveSettings } from './settings.ts'
@@ -7,16 +8,20 @@ import type { LiveSettings } from './settings.ts'
 /** Bytes joined in memory before they are handed to the socket within one turn: a long burst must not look like a slow client. */
 const joinUpTo = 64 * 1024
 
+interface Flushed {
+  flush(): void
+}
+
 /** Writes every socket that has something to send once, at the end of the turn of the event loop. */
 export class Flusher {
-  #dirty: Outbox[] = []
+  #dirty: Flushed[] = []
   readonly #run = (): void => {
     const dirty = this.#dirty
     this.#dirty = []
     for (const outbox of dirty) outbox.flush()
   }
 
-  add(outbox: Outbox): void {
+  add(outbox: Flushed): void {
     if (this.#dirty.push(outbox) === 1) setImmediate(this.#run)
   }
 }
@@ -31,7 +36,7 @@ export interface OutboxShared {
  * The one way out to a socket, for events and for the protocol's own messages, so that their order holds. It writes to the raw socket: whoever
  * closes the WebSocket calls `end` first. `onOverflow` is called once, when the client takes less than it is sent.
  */
-export class Outbox {
+export class Outbox implements FrameSink {
   #pending: ByteString = ''
   #scheduled = false
   #ended = false

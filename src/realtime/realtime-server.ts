@@ -1,19 +1,25 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import { type AskModule, askModule, type FindModule } from './ask-module.ts'
 import { Broadcaster } from './broadcaster.ts'
+import { ChannelAnnouncer } from './channel-announcer.ts'
+import { ChannelRules } from './channel-rules.ts'
 import { AppChannels } from './channels.ts'
-import type { Connection } from './connection.ts'
+import { type AddressOf, addressRule } from './client-address.ts'
+import type { ClientMessagesContext } from './client-messages.ts'
+import { Connections } from './connections.ts'
 import { Counters, type RealtimeStats } from './counters.ts'
-import { authPaths, type DevAuthContext, serveDevAuth } from './http/dev-auth.ts'
-import { type EventsApiContext, serveEvents } from './http/events-api.ts'
+import { Delivery } from './delivery.ts'
 import { type HealthEndpoints, serveHealth } from './http/health.ts'
 import { isLocalRequest } from './http/local-request.ts'
+import { PublicEndpoints } from './http/public-endpoints.ts'
 import { respondError } from './http/respond.ts'
 import type { Hub } from './hub.ts'
 import { type ListenAddress, listen } from './listen.ts'
-import { originRule } from './origin.ts'
+import { type OriginRule, originRule } from './origin.ts'
+import { Flusher, type OutboxShared } from './outbox.ts'
 import { requestTarget } from './request-target.ts'
 import {
-  defaultTimings,
+  fixedTimings,
   type HotRealtimeConfig,
   type LiveSettings,
   type RealtimeConfig,
@@ -21,6 +27,7 @@ import {
   type RealtimeTimings,
 } from './settings.ts'
 import { SocketServer } from './socket-server.ts'
+import { Webhooks } from './webhooks.ts'
 
 /** How long closing one socket may keep the next waiting, in ms: a server with few sockets stops at once. */
 const spreadPerSocketMs = 2
@@ -38,6 +45,8 @@ export interface RealtimeServerOptions {
   readonly mode: 'dev' | 'run'
   readonly endpoints: RealtimeEndpoints
   readonly timings?: Partial<RealtimeTimings>
+  /** Where `authorize` modules are found; asked each time, so that a reload takes effect. */
+  readonly findModule?: FindModule
 }
 
 export interface RealtimeServer {
@@ -45,7 +54,7 @@ export interface RealtimeServer {
   /** Rejects with a ListenError. */
   listen(): Promise<ListenAddress & { readonly admin?: ListenAddress }>
   stats(): RealtimeStats
-  /** Takes origins and limits for what comes from now on; established sockets stay. */
+  /** Takes what needs no restart for whatever comes from now on; established sockets and their subscriptions stay. */
   updateConfig(config: HotRealtimeConfig): void
   /** Stops accepting, closes the sockets one after the other so that clients reconnect elsewhere, and is done within `graceMs`. Idempotent. */
   close(options: { readonly graceMs: number }): Promise<void>
@@ -61,27 +70,48 @@ class PusherServer implements RealtimeServer {
   readonly #options: RealtimeServerOptions
   readonly #settings: LiveSettings
   readonly #counters = new Counters()
-  readonly #connections = new Map<string, Connection>()
+  readonly #connections: Connections
   readonly #appsById: ReadonlyMap<string, AppChannels>
+  readonly #webhooks: ReadonlyMap<AppChannels, Webhooks>
   readonly #sockets: SocketServer
+  readonly #endpoints: PublicEndpoints
   readonly #public: Server
   readonly #admin: Server
+  #originAllowed: OriginRule
+  #addressOf: AddressOf
   #closed: Promise<void> | undefined
 
   constructor(options: RealtimeServerOptions) {
     const { config, log, mode } = options
-    const apps = config.apps.map(app => new AppChannels(app, this.#counters))
     this.#options = options
-    this.#settings = { limits: config.limits }
+    this.#settings = { limits: config.limits, timings: this.#timings(config), rules: new ChannelRules(config.channels) }
+    this.#originAllowed = originRule(config.origins, mode)
+    this.#addressOf = addressRule(config.trustedProxies)
+    const shared = { counters: this.#counters, settings: this.#settings }
+    const apps = config.apps.map(app => new AppChannels(app, this.#counters, this.#settings))
     this.#appsById = new Map(apps.map(app => [app.app.id, app]))
-    const shared = { connections: this.#connections, counters: this.#counters, settings: this.#settings }
-    this.hub = new Broadcaster({ ...shared, apps: this.#appsById })
-    this.#sockets = new SocketServer({
+    this.#webhooks = new Map(apps.flatMap(app => this.#webhooksOf(app)))
+    for (const app of apps) app.observer = new ChannelAnnouncer(app, this.#webhooks.get(app), this.#settings)
+    this.#connections = new Connections(this.#counters, this.#settings, log)
+    const delivery = new Delivery(this.#connections.bySocketId, this.#counters, this.#settings)
+    this.hub = new Broadcaster({ ...shared, apps: this.#appsById, delivery })
+    const outbox: OutboxShared = { ...shared, flusher: new Flusher() }
+    const ask = askModule(options.findModule ?? (() => undefined), this.#settings, log)
+    const messages = this.#messagesContext(ask)
+    const rules = () => ({ originAllowed: this.#originAllowed, addressOf: this.#addressOf })
+    const appsByKey = new Map(apps.map(app => [app.app.key, app]))
+    this.#sockets = new SocketServer({ ...shared, apps: appsByKey, connections: this.#connections, outbox, messages, rules })
+    this.#endpoints = new PublicEndpoints({
       ...shared,
-      apps: new Map(apps.map(app => [app.app.key, app])),
-      timings: { ...defaultTimings, ...options.timings },
-      originAllowed: originRule(config.origins, mode),
-      log,
+      mode,
+      appsById: this.#appsById,
+      appsByKey,
+      broadcaster: this.hub,
+      connections: this.#connections,
+      subscribe: messages,
+      outbox,
+      rules,
+      isStopping: () => this.#closed !== undefined,
     })
     this.#public = this.#httpServer((request, response) => this.#servePublic(request, response))
     this.#public.on('upgrade', (request, socket, head) => this.#sockets.upgrade(request, socket, head))
@@ -102,28 +132,23 @@ class PusherServer implements RealtimeServer {
   }
 
   stats(): RealtimeStats {
-    const { framesOut, bytesOut, broadcasts, subscriptions, closes, refusals } = this.#counters
+    const { closes, refusals, ...counts } = this.#counters
     let channels = 0
     for (const app of this.#appsById.values()) channels += app.channels.size
     let queuedBytes = 0
-    for (const { outbox } of this.#connections.values()) queuedBytes += outbox.queuedBytes
-    return {
-      sockets: this.#connections.size,
-      subscriptions,
-      channels,
-      queuedBytes,
-      framesOut,
-      bytesOut,
-      broadcasts,
-      closes: Object.fromEntries(closes),
-      refusals: Object.fromEntries(refusals),
-    }
+    for (const { outbox } of this.#connections.bySocketId.values()) queuedBytes += outbox.queuedBytes
+    const gauges = { sockets: this.#connections.bySocketId.size, channels, queuedBytes }
+    return { ...gauges, ...counts, closes: Object.fromEntries(closes), refusals: Object.fromEntries(refusals) }
   }
 
-  updateConfig({ origins, limits }: HotRealtimeConfig): void {
-    this.#settings.limits = limits
-    this.#sockets.originAllowed = originRule(origins, this.#options.mode)
+  updateConfig(config: HotRealtimeConfig): void {
+    this.#settings.limits = config.limits
+    this.#settings.timings = this.#timings(config)
+    this.#settings.rules = new ChannelRules(config.channels)
+    this.#originAllowed = originRule(config.origins, this.#options.mode)
+    this.#addressOf = addressRule(config.trustedProxies)
     this.#sockets.takeFrameLimit()
+    for (const app of this.#appsById.values()) app.takeRules()
   }
 
   close({ graceMs }: { readonly graceMs: number }): Promise<void> {
@@ -134,21 +159,47 @@ class PusherServer implements RealtimeServer {
   async #close(graceMs: number): Promise<void> {
     this.#sockets.stopAccepting()
     const stopped = [this.#public, this.#admin].map(stopListening)
-    await this.#sockets.close({ graceMs, spreadMs: Math.min(graceMs * spreadShare, this.#connections.size * spreadPerSocketMs) })
+    const spreadMs = Math.min(graceMs * spreadShare, this.#connections.bySocketId.size * spreadPerSocketMs)
+    const told = [...this.#webhooks.values()].map(webhooks => webhooks.close(graceMs))
+    await this.#connections.close({ graceMs, spreadMs })
+    await Promise.all(told)
+    this.#sockets.close()
     this.#public.closeAllConnections()
     this.#admin.closeAllConnections()
     await Promise.all(stopped)
   }
 
+  #timings({ timeouts }: Pick<RealtimeConfig, 'timeouts'>): RealtimeTimings {
+    return { ...fixedTimings, ...timeouts, ...this.#options.timings }
+  }
+
+  #webhooksOf(app: AppChannels): readonly (readonly [AppChannels, Webhooks])[] {
+    const { webhooks } = app.app
+    if (webhooks === undefined) return []
+    return [[app, new Webhooks(app.app, webhooks, this.#counters, this.#settings, this.#options.log)]]
+  }
+
+  #messagesContext(ask: AskModule): ClientMessagesContext {
+    return {
+      counters: this.#counters,
+      settings: this.#settings,
+      broadcaster: this.hub,
+      askModule: ask,
+      cacheMissed: ({ app }, { name }) => this.#webhooks.get(app)?.cacheMissed(name),
+      clientEventSent: ({ app, socketId, subscriptions }, { name }, event, data) => {
+        const userId = subscriptions.get(name)?.member?.userId
+        this.#webhooks.get(app)?.clientEvent({ channel: name, event, data, socketId, userId })
+      },
+    }
+  }
+
   async #servePublic(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { endpoints, config, mode } = this.#options
+    const { endpoints, config } = this.#options
     const target = requestTarget(request)
     if (target === undefined) return respondError(response, 400, 'The request target is not a path')
     const metricsAllowed = config.admin === undefined && isLocalRequest(request)
     if (await serveHealth(request, response, target.pathname, endpoints, metricsAllowed)) return
-    const appId = /^\/apps\/([^/]+)\/events$/.exec(target.pathname)?.[1]
-    if (appId !== undefined && request.method === 'POST') return serveEvents(request, response, target, appId, this.#apiContext())
-    if (mode === 'dev' && authPaths.has(target.pathname)) return serveDevAuth(request, response, this.#devAuthContext())
+    if (await this.#endpoints.serve(request, response, target)) return
     if (endpoints.extra?.(request, response, target) !== true) respondError(response, 404, 'There is nothing here')
   }
 
@@ -156,14 +207,6 @@ class PusherServer implements RealtimeServer {
     const target = requestTarget(request)
     if (target !== undefined && (await serveHealth(request, response, target.pathname, this.#options.endpoints, true))) return
     respondError(response, 404, 'There is nothing here')
-  }
-
-  #apiContext(): EventsApiContext {
-    return { apps: this.#appsById, broadcaster: this.hub, counters: this.#counters, settings: this.#settings }
-  }
-
-  #devAuthContext(): DevAuthContext {
-    return { connections: this.#connections, settings: this.#settings, originAllowed: this.#sockets.originAllowed }
   }
 
   #httpServer(serve: (request: IncomingMessage, response: ServerResponse) => Promise<void>): Server {

@@ -1,4 +1,5 @@
-import type { AppConfig, ServerConfig, ServerLimits } from '../config/router-config.ts'
+import type { AppConfig, ChannelRule, ServerConfig, ServerLimits, ServerTimeouts } from '../config/router-config.ts'
+import type { ChannelRules } from './channel-rules.ts'
 
 /** An app whose secret is known. */
 export interface ResolvedApp extends AppConfig {
@@ -7,29 +8,47 @@ export interface ResolvedApp extends AppConfig {
 
 export interface RealtimeConfig extends Omit<ServerConfig, 'apps'> {
   readonly apps: readonly ResolvedApp[]
+  readonly channels: readonly ChannelRule[]
 }
 
 /** The part of the configuration that takes effect without a restart. */
-export type HotRealtimeConfig = Pick<RealtimeConfig, 'origins' | 'limits'>
+export type HotRealtimeConfig = Pick<RealtimeConfig, 'origins' | 'limits' | 'timeouts' | 'trustedProxies' | 'channels'>
 
 /** What the parts of the server read at the moment they need it, so that a reload changes it under them. */
 export interface LiveSettings {
   limits: ServerLimits
+  timings: RealtimeTimings
+  rules: ChannelRules
 }
 
 /** In ms. */
-export interface RealtimeTimings {
-  /** Silence after which a client is pinged; announced to clients, which ping by themselves after it. */
-  readonly activityTimeoutMs: number
-  /** Further silence after which the socket is closed with 4201. */
-  readonly pongTimeoutMs: number
+export interface RealtimeTimings extends ServerTimeouts {
   /** How often silence is looked for. */
   readonly sweepMs: number
   /** How long a closed socket may take to say goodbye. */
   readonly closeTimeoutMs: number
+  /** How long an empty channel may fill again before webhooks are told; the same for a member that left (Pusher's webhook reference). */
+  readonly webhookDebounceMs: number
+  /** How long events are gathered into one webhook. */
+  readonly webhookBatchMs: number
+  /** How long after an event its webhook is still tried. */
+  readonly webhookRetryForMs: number
+  /** How long the first retry of a webhook waits; each further one twice as long. */
+  readonly webhookRetryMs: number
+  /** Between two counts of subscribers told to one channel. */
+  readonly subscriptionCountMs: number
 }
 
-export const defaultTimings: RealtimeTimings = { activityTimeoutMs: 120_000, pongTimeoutMs: 30_000, sweepMs: 5_000, closeTimeoutMs: 5_000 }
+/** The part of the timings that the configuration leaves open. */
+export const fixedTimings: Omit<RealtimeTimings, keyof ServerTimeouts> = {
+  sweepMs: 5_000,
+  closeTimeoutMs: 5_000,
+  webhookDebounceMs: 3_000,
+  webhookBatchMs: 100,
+  webhookRetryForMs: 300_000,
+  webhookRetryMs: 1_000,
+  subscriptionCountMs: 1_000,
+}
 
 /** The log as this room needs it; pino's logger fits. */
 export interface RealtimeLog {

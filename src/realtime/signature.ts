@@ -5,14 +5,19 @@ export function sign(secret: string, text: string): string {
   return createHmac('sha256', secret).update(text).digest('hex')
 }
 
-/** What a server signs to let a socket into a private channel. */
-export function channelSignature(secret: string, socketId: string, channel: string): string {
-  return sign(secret, `${socketId}:${channel}`)
+interface Signer {
+  readonly key: string
+  readonly secret: string
 }
 
-/** The `auth` value of a subscription: `key:signature`. */
-export function channelAuth(app: { readonly key: string; readonly secret: string }, socketId: string, channel: string): string {
-  return `${app.key}:${channelSignature(app.secret, socketId, channel)}`
+/** The `auth` value of a subscription: `key:signature`. Presence channels also sign their `channel_data`. */
+export function channelAuth({ key, secret }: Signer, socketId: string, channel: string, channelData?: string): string {
+  return `${key}:${sign(secret, `${socketId}:${channel}${channelData === undefined ? '' : `:${channelData}`}`)}`
+}
+
+/** The `auth` value of a sign-in. */
+export function userAuth({ key, secret }: Signer, socketId: string, userData: string): string {
+  return `${key}:${sign(secret, `${socketId}::user::${userData}`)}`
 }
 
 /** Compares in a time that depends on the lengths alone. */

@@ -4,7 +4,7 @@ import { compilePlan } from '../compiler/compile-plan.ts'
 import type { HandlerUse, RoutingPlan } from '../compiler/plan.ts'
 import type { ChannelFeed } from '../config/channel-subscriptions.ts'
 import { loadProject, type Project } from '../config/load-project.ts'
-import type { RouterConfig } from '../config/router-config.ts'
+import type { AuthorizeUse, RouterConfig } from '../config/router-config.ts'
 import type { Problem } from '../diagnostics/problem.ts'
 import { sortProblems } from '../diagnostics/sort-problems.ts'
 import { redactText } from '../observe/redact.ts'
@@ -55,6 +55,13 @@ export function handlersOf(plan: RoutingPlan): readonly HandlerUse[] {
     for (const route of unmatched.policy === 'actions' ? [...routes, unmatched.route] : routes)
       for (const { action } of route.actions)
         if (action.handler !== undefined) uses.set(`${action.handler.module}#${action.handler.exportName}`, action.handler)
+  return [...uses.values()]
+}
+
+/** Every module that decides who may subscribe, once. */
+export function authorizersOf({ channels }: RouterConfig): readonly AuthorizeUse[] {
+  const uses = new Map<string, AuthorizeUse>()
+  for (const { authorize } of channels) if (authorize !== undefined) uses.set(`${authorize.module}#${authorize.exportName}`, authorize)
   return [...uses.values()]
 }
 

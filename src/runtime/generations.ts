@@ -5,7 +5,8 @@ import type { ChannelFeed } from '../config/channel-subscriptions.ts'
 import type { Project } from '../config/load-project.ts'
 import type { BrokerConfig, RouterConfig } from '../config/router-config.ts'
 import { hasErrors, type Problem } from '../diagnostics/problem.ts'
-import { type Blueprint, draftBlueprint, handlersOf } from './blueprint.ts'
+import type { FindModule } from '../realtime/ask-module.ts'
+import { authorizersOf, type Blueprint, draftBlueprint, handlersOf } from './blueprint.ts'
 import { HandlerModules } from './handler-modules.ts'
 
 /** One version of the configuration at work: everything in it was read, compiled and loaded together. */
@@ -64,12 +65,15 @@ export class Generations {
   /** Handlers of the current generation, looked up at each attempt: a message that waits for a retry gets the newest code. */
   readonly handlers: HandlerPort = { get: (module, exportName) => this.#current?.handlers.get(module, exportName) }
 
+  /** The current generation's `authorize` modules, looked up at each question. */
+  readonly findAuthorize: FindModule = ({ module, exportName }) => this.#current?.handlers.getAuthorize(module, exportName)
+
   async draft(ports: ActionPorts): Promise<Draft> {
     const { root, env, mode, adjust, channels } = this.#options
     const blueprint = await draftBlueprint({ root, env, mode, ports, adjust, channels })
     this.#options.onSecrets(blueprint.project.secrets)
     const fingerprint = fingerprintOf(blueprint)
-    const references = handlersOf(blueprint.plan)
+    const references = [...handlersOf(blueprint.plan), ...authorizersOf(blueprint.project.router)]
     const sameHandlers = this.#current?.handlers.isCurrentFor(references) ?? false
     if (sameHandlers && this.#current?.fingerprint === fingerprint) {
       this.#lastRejected = undefined

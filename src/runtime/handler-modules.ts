@@ -3,9 +3,10 @@ import { readFileSync, realpathSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import { createJiti } from 'jiti'
 import { defineHandler, drop, type Handler, PermanentError } from '../actions/handler.ts'
+import { type AuthorizeRequest, defineAuthorize } from '../realtime/authorize.ts'
 
 /** What handler modules get for `import ... from 'signalbox'`: always this router's own, wherever the project lives. */
-const library = { defineHandler, drop, PermanentError }
+const library = { defineAuthorize, defineHandler, drop, PermanentError }
 
 /** A module that a route names: its path relative to the project's root, and the export that is called. */
 export interface HandlerReference {
@@ -20,6 +21,8 @@ export interface HandlerFault {
 }
 
 type Lifecycle = () => unknown
+/** What a module exports; what it is called with depends on who names it. */
+type Callable = (...given: readonly unknown[]) => unknown
 
 const teardownLimitMs = 10_000
 
@@ -28,7 +31,7 @@ const teardownLimitMs = 10_000
  * code for every file of the project, while packages in node_modules stay loaded.
  */
 export class HandlerModules {
-  readonly #handlers: ReadonlyMap<string, Handler>
+  readonly #handlers: ReadonlyMap<string, Callable>
   readonly #teardowns: readonly Lifecycle[]
   /** Absolute paths of every project file that was read: the modules and what they import. */
   readonly files: readonly string[]
@@ -37,7 +40,7 @@ export class HandlerModules {
   #whenIdle: (() => void) | undefined
 
   private constructor(
-    handlers: ReadonlyMap<string, Handler>,
+    handlers: ReadonlyMap<string, Callable>,
     teardowns: readonly Lifecycle[],
     files: readonly string[],
     fingerprint: string,
@@ -61,7 +64,7 @@ export class HandlerModules {
       virtualModules: { signalbox: library },
     })
     for (const file of Object.keys(jiti.cache)) if (isProjectFile(realRoot, file)) delete jiti.cache[file]
-    const handlers = new Map<string, Handler>()
+    const handlers = new Map<string, Callable>()
     const lifecycles = new Map<string, { setup: Lifecycle | undefined; teardown: Lifecycle | undefined }>()
     const faults: HandlerFault[] = []
     for (const { module, exportName } of references) {
@@ -75,7 +78,7 @@ export class HandlerModules {
           })
           continue
         }
-        handlers.set(handlerKey(module, exportName), (event, context) => handler(event, context))
+        handlers.set(handlerKey(module, exportName), (...given) => handler(...given))
         lifecycles.set(module, { setup: lifecycle(exports, 'setup'), teardown: lifecycle(exports, 'teardown') })
       } catch (error) {
         faults.push({ module, message: loadFailure(error, realRoot) })
@@ -105,6 +108,10 @@ export class HandlerModules {
     return this.#handlers.get(handlerKey(module, exportName))
   }
 
+  getAuthorize(module: string, exportName: string): ((request: AuthorizeRequest) => unknown) | undefined {
+    return this.#handlers.get(handlerKey(module, exportName))
+  }
+
   /** Awaits calls under way, up to a limit, then the modules' `teardown()`. Failures are returned, not thrown. */
   async retire(): Promise<readonly unknown[]> {
     if (this.#teardowns.length === 0) return []
@@ -122,11 +129,11 @@ export class HandlerModules {
   }
 
   /** Counts calls under way, so that `teardown()` does not pull a connection from under them. */
-  #counted(handler: Handler): Handler {
-    return async (event, context) => {
+  #counted(handler: Callable): Callable {
+    return async (...given) => {
       this.#running++
       try {
-        return await handler(event, context)
+        return await handler(...given)
       } finally {
         this.#running--
         if (this.#running === 0) this.#whenIdle?.()

@@ -14,7 +14,7 @@ import { createMetrics } from '../observe/metrics.ts'
 import type { Hub } from '../realtime/hub.ts'
 import { ListenError } from '../realtime/listen.ts'
 import { createRealtimeServer, type RealtimeServer } from '../realtime/realtime-server.ts'
-import type { ResolvedApp } from '../realtime/settings.ts'
+import type { HotRealtimeConfig, ResolvedApp } from '../realtime/settings.ts'
 import { describeDiff, diffPlans } from '../reload/plan-diff.ts'
 import { BrokerSet, eventRecord, rawRecord } from './broker-set.ts'
 import { assertChannelFeed } from './channel-feed.ts'
@@ -160,7 +160,7 @@ class Router implements RunningRouter {
     const previous = this.#generations.adopt(generation)
     const before: RoutingPlan = previous?.plan ?? { subscriptions: [] }
     const diff = diffPlans(before, plan)
-    server.updateConfig({ origins: this.#origins(project.router), limits: project.router.server.limits })
+    server.updateConfig(this.#hotConfig(project.router))
     const applied = fleet.apply(diff)
     watch?.follow(project, generation.handlers.files)
     await applied
@@ -223,9 +223,10 @@ class Router implements RunningRouter {
       reloads: () => ({ ...this.#reloads, generation: this.#generations.current?.number ?? 0 }),
     })
     const server: RealtimeServer = createRealtimeServer({
-      config: { ...config.server, apps: this.#resolveApps(config.server.apps) },
+      config: { ...config.server, apps: this.#resolveApps(config.server.apps), channels: config.channels },
       log,
       mode,
+      findModule: this.#generations.findAuthorize,
       endpoints: {
         ready: () => this.#readiness(),
         metrics: async () => ({ contentType: metrics.contentType, body: await metrics.text() }),
@@ -267,7 +268,7 @@ class Router implements RunningRouter {
       const { port } = await inspector.page.listen()
       this.#address = { ...address, inspector: { host: '127.0.0.1', port } }
       const config = this.#generation().project.router
-      server.updateConfig({ origins: this.#origins(config), limits: config.server.limits })
+      server.updateConfig(this.#hotConfig(config))
     } catch (error) {
       if (error instanceof ListenError || error instanceof InspectorError)
         throw new StartError(error.code === 'port-in-use' ? 'port-in-use' : 'cannot-listen', error.message, {
@@ -276,6 +277,11 @@ class Router implements RunningRouter {
         })
       throw error
     }
+  }
+
+  /** The part of the configuration that the realtime server takes over while it runs. */
+  #hotConfig(config: RouterConfig): HotRealtimeConfig {
+    return { ...config.server, origins: this.#origins(config), channels: config.channels }
   }
 
   /** The inspector's page may always connect, whatever origins the project names. */

@@ -3,7 +3,7 @@ import type { Project } from '../config/load-project.ts'
 import { unusedFiles } from '../config/unused-files.ts'
 import { hasErrors, type Problem } from '../diagnostics/problem.ts'
 import { sortProblems } from '../diagnostics/sort-problems.ts'
-import { draftBlueprint, handlersOf } from './blueprint.ts'
+import { authorizersOf, draftBlueprint, handlersOf } from './blueprint.ts'
 
 export interface ValidateOptions {
   readonly root: string
@@ -18,7 +18,7 @@ export async function validateProject(
 ): Promise<{ readonly project: Project; readonly problems: readonly Problem[] }> {
   const { root } = options
   const { project, plan, problems } = await draftBlueprint({ ...options, mode: 'validate' })
-  const handlers = handlersOf(plan)
+  const handlers = [...handlersOf(plan), ...authorizersOf(project.router)]
   // Only the whole project can tell what nobody uses; a file with errors may be the one that does.
   const isWhole = options.paths === undefined && !hasErrors(problems)
   const used = { schemas: project.eventSchemas.keys(), handlers: handlers.map(({ module }) => module) }

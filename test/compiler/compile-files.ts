@@ -3,6 +3,7 @@ import { actionTypes } from '../../src/actions/registry.ts'
 import { compilePlan } from '../../src/compiler/compile-plan.ts'
 import type { RoutingPlan, SubscriptionPlan } from '../../src/compiler/plan.ts'
 import { readDocument } from '../../src/config/read-document.ts'
+import { readRouterConfig } from '../../src/config/read-router-config.ts'
 import type { RouterConfig } from '../../src/config/router-config.ts'
 import type { Problem } from '../../src/diagnostics/problem.ts'
 
@@ -69,29 +70,10 @@ export function describe({ code, message, range }: Problem): string {
 }
 
 function routerConfig(apps: readonly string[]): RouterConfig {
+  const { config } = readRouterConfig('/shop', undefined, 'validate', () => false)
   return {
-    name: 'shop',
-    broker: 'local',
+    ...config,
     brokers: { local: { type: 'memory', partitions: 1 }, kafka: { type: 'kafka', brokers: ['localhost:9092'], consumer: {} } },
-    server: {
-      host: '127.0.0.1',
-      port: 6001,
-      admin: undefined,
-      apps: apps.map(id => ({ id, key: `${id}-key`, secret: undefined })),
-      origins: undefined,
-      limits: {
-        frame: 16_384,
-        queue: 1_048_576,
-        channels: 1_000,
-        channelName: 200,
-        eventName: 200,
-        broadcast: 102_400,
-        apiEvent: 10_240,
-        connections: 1_000,
-        clientFrames: 50,
-      },
-    },
-    defaults: {},
-    shutdown: { graceMs: 25_000, rebalanceMs: 5_000 },
+    server: { ...config.server, apps: apps.map(id => ({ id, key: `${id}-key`, secret: undefined })) },
   }
 }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { readRouterConfig } from '../../src/config/read-router-config.ts'
 import { createInspector, type Inspector } from '../../src/inspector/inspector.ts'
 import type { InspectorState } from '../../src/inspector/inspector-state.ts'
 import type { PublishRequest } from '../../src/inspector/publish-request.ts'
@@ -11,17 +12,6 @@ import { createRealtimeServer, type RealtimeServer } from '../../src/realtime/re
 const executablePath = '/usr/bin/chromium'
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 const patient = { timeout: 20_000 }
-const limits = {
-  frame: 16_384,
-  queue: 1_048_576,
-  channels: 1000,
-  channelName: 200,
-  eventName: 200,
-  broadcast: 102_400,
-  apiEvent: 10_240,
-  connections: 1000,
-  clientFrames: 50,
-}
 
 const state: InspectorState = {
   app: 'shop',
@@ -83,12 +73,11 @@ describe.skipIf(!existsSync(executablePath))('the page in Chromium (needs /usr/b
   } = {}): Promise<Stage> {
     const server = createRealtimeServer({
       config: {
+        ...readRouterConfig('/shop', undefined, 'dev', () => false).config.server,
         host: '127.0.0.1',
         port: 0,
-        admin: undefined,
         apps: [{ id: 'app', key: 'app-key', secret: 'app-secret' }],
-        origins: undefined,
-        limits,
+        channels: [],
       },
       log: silent,
       mode: 'dev',

@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import { expect, test } from 'vitest'
-import { connectedClient, fieldsOf, limits, rawClient, startServer, until } from './harness.ts'
+import { connectedClient, fieldsOf, hotConfig, rawClient, startServer, until } from './harness.ts'
 
 test('the first message greets the socket with its id and the activity time-out', async () => {
   const { port } = await startServer()
@@ -65,7 +65,7 @@ test('pings are answered, those of the protocol and those of WebSocket, in order
   expect(await pong).toEqual(Buffer.from('are you there'))
 })
 
-const quick = { activityTimeoutMs: 200, pongTimeoutMs: 100, sweepMs: 20 }
+const quick = { activityMs: 200, pongMs: 100, sweepMs: 20 }
 
 test('a silent socket is pinged once and then closed with 4201', async () => {
   const { server, port } = await startServer({ timings: quick })
@@ -78,7 +78,7 @@ test('a silent socket is pinged once and then closed with 4201', async () => {
 })
 
 test('a socket that answers pings stays', async () => {
-  const { server, port } = await startServer({ timings: { ...quick, pongTimeoutMs: 10_000 } })
+  const { server, port } = await startServer({ timings: { ...quick, pongMs: 10_000 } })
   const client = await connectedClient(port)
   const pings = (): number => client.received.filter(message => message.event === 'pusher:ping').length
   for (let count = 1; count <= 3; count += 1) {
@@ -154,7 +154,7 @@ test('clients without an origin, as servers are, connect whatever the list says'
 test('origins and limits change under the running server', async () => {
   const { server, port } = await startServer({ origins: ['https://old.example'] })
   const early = await connectedClient(port)
-  server.updateConfig({ origins: ['https://new.example'], limits: { ...limits, channels: 1, frame: 256 } })
+  server.updateConfig(hotConfig({ origins: ['https://new.example'], limits: { channels: 1, frame: 256 } }))
   expect((await rawClient(port, { headers: { origin: 'https://old.example' } }).closed).code).toBe(4009)
   const late = await connectedClient(port, { headers: { origin: 'https://new.example' } })
   late.send({ event: 'pusher:subscribe', data: { channel: 'x'.repeat(300) } })

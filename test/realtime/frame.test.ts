@@ -46,7 +46,7 @@ const channelName = fc.stringMatching(/^[A-Za-z0-9_\-=@,.;]{1,200}$/)
 test('whatever is broadcast, the client parses the same event, channel and data', () => {
   fc.assert(
     fc.property(anyName, channelName, fc.oneof(fc.jsonValue(), anyText, fc.dictionary(anyText, anyText)), (event, channel, data) => {
-      const [text] = receive(eventFrame(jsonOf(event), channel, jsonOf(JSON.stringify(data))))
+      const [text] = receive(eventFrame(jsonOf(event), jsonOf(channel), jsonOf(JSON.stringify(data))))
       const message = JSON.parse(text ?? '')
       expect(message).toEqual({ event, channel, data: JSON.stringify(data) })
       expect(JSON.parse(message.data)).toEqual(JSON.parse(JSON.stringify(data)))
@@ -56,7 +56,7 @@ test('whatever is broadcast, the client parses the same event, channel and data'
 
 test('lone surrogates arrive as JSON escapes, never as broken UTF-8', () => {
   const data = { high: '\ud83d', low: '\ude80', pair: '\ud83d\ude80' }
-  const [text] = receive(eventFrame(jsonOf('\udc00'), 'c', jsonOf(JSON.stringify(data))))
+  const [text] = receive(eventFrame(jsonOf('\udc00'), '"c"', jsonOf(JSON.stringify(data))))
   const message = JSON.parse(text ?? '')
   expect(message.event).toBe('\udc00')
   expect(JSON.parse(message.data)).toEqual(data)

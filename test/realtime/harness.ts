@@ -2,32 +2,28 @@ import { createRequire } from 'node:module'
 import { setTimeout as delay } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
 import { WebSocket } from 'ws'
-import type { ServerLimits } from '../../src/config/router-config.ts'
+import { readRouterConfig } from '../../src/config/read-router-config.ts'
+import type { ChannelRule, ServerLimits } from '../../src/config/router-config.ts'
 import { createRealtimeServer, type RealtimeServer, type RealtimeServerOptions } from '../../src/realtime/realtime-server.ts'
+import type { HotRealtimeConfig, ResolvedApp } from '../../src/realtime/settings.ts'
+import { channelAuth, userAuth } from '../../src/realtime/signature.ts'
 
 const require = createRequire(import.meta.url)
 /** pusher-js's build for Node is CommonJS, while its types describe an ES module. */
 export const PusherClient: typeof import('pusher-js').default = require('pusher-js')
 export type PusherClient = import('pusher-js').default
 
-export const app = { id: 'shop', key: 'shop-key', secret: 'shop-secret' }
+export const app: ResolvedApp = { id: 'shop', key: 'shop-key', secret: 'shop-secret' }
 
-export const limits: ServerLimits = {
-  frame: 16 * 1024,
-  queue: 1024 * 1024,
-  channels: 100,
-  channelName: 200,
-  eventName: 200,
-  broadcast: 100 * 1024,
-  apiEvent: 10 * 1024,
-  connections: 1_000,
-  clientFrames: 50,
-}
+const defaults = readRouterConfig('/shop', undefined, 'dev', () => false).config.server
+const limits: ServerLimits = { ...defaults.limits, channels: 100, connections: 1_000 }
 
-export type ServerSetup = Partial<Pick<RealtimeServerOptions, 'mode' | 'timings'>> & {
+export type ServerSetup = Partial<Pick<RealtimeServerOptions, 'mode' | 'timings' | 'findModule'>> & {
   readonly limits?: Partial<ServerLimits>
   readonly origins?: readonly string[]
-  readonly apps?: readonly (typeof app)[]
+  readonly apps?: readonly ResolvedApp[]
+  readonly channels?: Readonly<Record<string, Partial<ChannelRule>>>
+  readonly trustedProxies?: readonly string[]
   readonly admin?: { readonly host: string; readonly port: number }
   readonly endpoints?: Partial<RealtimeServerOptions['endpoints']>
 }
@@ -37,12 +33,15 @@ const silentLog = { debug: () => {}, info: () => {}, warn: () => {}, error: () =
 export function makeServer(setup: ServerSetup = {}, port = 0): RealtimeServer {
   return createRealtimeServer({
     config: {
+      ...defaults,
       host: '127.0.0.1',
       port,
       admin: setup.admin,
       apps: setup.apps ?? [app],
       origins: setup.origins,
       limits: { ...limits, ...setup.limits },
+      trustedProxies: setup.trustedProxies ?? [],
+      channels: channelRules(setup.channels ?? {}),
     },
     log: silentLog,
     mode: setup.mode ?? 'run',
@@ -52,7 +51,33 @@ export function makeServer(setup: ServerSetup = {}, port = 0): RealtimeServer {
       ...setup.endpoints,
     },
     ...(setup.timings === undefined ? {} : { timings: setup.timings }),
+    ...(setup.findModule === undefined ? {} : { findModule: setup.findModule }),
   })
+}
+
+/** What a reload hands to a running server. */
+export function hotConfig(setup: Pick<ServerSetup, 'limits' | 'origins' | 'channels'> = {}): HotRealtimeConfig {
+  return {
+    ...defaults,
+    origins: setup.origins,
+    limits: { ...limits, ...setup.limits },
+    channels: channelRules(setup.channels ?? {}),
+  }
+}
+
+/** Rules by pattern, with what they leave out. */
+export function channelRules(rules: Readonly<Record<string, Partial<ChannelRule>>>): readonly ChannelRule[] {
+  const empty = { access: undefined, authorize: undefined, clientEvents: undefined, conflate: undefined, limits: {} }
+  return Object.entries(rules).map(([pattern, rule]) => ({ pattern, ...empty, ...rule }))
+}
+
+/** A rule that asks a module; which one it is `findModule` knows. */
+export function asks(module: string): Pick<ChannelRule, 'access' | 'authorize'> {
+  const position = { line: 1, column: 1, offset: 0 }
+  return {
+    access: 'authorize',
+    authorize: { module, exportName: 'default', file: 'router.yaml', range: { start: position, end: position } },
+  }
 }
 
 export interface RunningServer {
@@ -74,6 +99,7 @@ export interface ReceivedMessage {
   readonly event: string
   readonly channel?: string
   readonly data: unknown
+  readonly user_id?: string
 }
 
 /** A client that speaks the protocol by hand. */
@@ -114,9 +140,30 @@ export class RawClient {
     return String(fieldsOf(await this.event('pusher:connection_established'))['socket_id'])
   }
 
-  async subscribe(channel: string, auth?: string): Promise<void> {
-    this.send({ event: 'pusher:subscribe', data: { channel, ...(auth === undefined ? {} : { auth }) } })
-    await this.event('pusher_internal:subscription_succeeded', channel)
+  /** `channel_data` is signed along where it is given; without `auth` nothing is shown. */
+  async subscribe(channel: string, auth?: string, channelData?: string): Promise<ReceivedMessage> {
+    const shown = { ...(auth === undefined ? {} : { auth }), ...(channelData === undefined ? {} : { channel_data: channelData }) }
+    this.send({ event: 'pusher:subscribe', data: { channel, ...shown } })
+    return await this.event('pusher_internal:subscription_succeeded', channel)
+  }
+
+  /** Subscribes as whoever the app signed for. */
+  async join(channel: string, member?: Readonly<Record<string, unknown>>, of: ResolvedApp = app): Promise<ReceivedMessage> {
+    const channelData = member === undefined ? undefined : JSON.stringify(member)
+    return await this.subscribe(channel, channelAuth(of, await this.socketId(), channel, channelData), channelData)
+  }
+
+  async signIn(user: Readonly<Record<string, unknown>>): Promise<void> {
+    const userData = JSON.stringify(user)
+    this.send({ event: 'pusher:signin', data: { auth: userAuth(app, await this.socketId(), userData), user_data: userData } })
+    await this.event('pusher:signin_success')
+  }
+
+  /** All that has been said until now is answered: messages of one socket keep their order. */
+  async settled(): Promise<void> {
+    const before = this.received.filter(({ event }) => event === 'pusher:pong').length
+    this.send({ event: 'pusher:ping', data: {} })
+    await this.message(() => this.received.filter(({ event }) => event === 'pusher:pong').length > before)
   }
 }
 

@@ -140,7 +140,7 @@ test.each([
   ['an illegal channel', { ...event, channel: 'a/b' }, 400],
   ['one illegal channel among many', { name: 'event', data: '{}', channels: ['orders', 'a b'] }, 400],
   ['a socket id that is none', { ...event, socket_id: 'me' }, 400],
-  ['info, which is not built', { ...event, info: 'user_count' }, 400],
+  ['info about something else', { ...event, info: 'user_count,password' }, 400],
   ['data over the limit', { ...event, data: 'x'.repeat(10 * 1024 + 1) }, 413],
   ['data over the limit in bytes', { ...event, data: '€'.repeat(4_000) }, 413],
   ['a body far over the limit', { ...event, data: 'x'.repeat(300_000) }, 413],
@@ -205,7 +205,7 @@ test('an endpoint that fails is a 500 without details, and the server goes on', 
   expect((await fetch(`${http}/healthz`)).status).toBe(200)
 })
 
-test.each(['/', '/nothing', '/app/shop-key', '/apps/shop', '/apps/shop/channels', '/apps/shop/events', '//healthz', '/healthz/', '/%'])(
+test.each(['/', '/nothing', '/app/shop-key', '/apps/shop', '/apps/shop/nothing', '//healthz', '/healthz/', '/%'])(
   'GET %s is a 404 in JSON',
   async path => {
     const { http } = await startServer()
@@ -213,6 +213,12 @@ test.each(['/', '/nothing', '/app/shop-key', '/apps/shop', '/apps/shop/channels'
     expect([response.status, await response.json()]).toEqual([404, { error: expect.any(String) }])
   },
 )
+
+test('a path of the HTTP API with another method is a 405 that says which', async () => {
+  const { http } = await startServer()
+  const response = await fetch(`${http}/apps/shop/events`)
+  expect([response.status, response.headers.get('allow')]).toEqual([405, 'POST'])
+})
 
 test('further routes are asked last', async () => {
   const { http } = await startServer({
@@ -233,23 +239,24 @@ function askForAuth(http: string, form: Record<string, string>, headers: Record<
   return fetch(`${http}/pusher/auth`, { method: 'POST', body: new URLSearchParams(form), headers })
 }
 
-test('the auth endpoint of dev signs private channels of connected sockets only', async () => {
+test('the auth endpoint of dev signs channels that need it, and nothing else', async () => {
   const { port, http } = await startServer({ mode: 'dev' })
   const client = await connectedClient(port)
   const socket_id = await client.socketId()
   const response = await askForAuth(http, { socket_id, channel_name: 'private-a' })
   expect(await response.json()).toEqual({ auth: `${app.key}:${sign(app.secret, `${socket_id}:private-a`)}` })
   for (const form of [
-    { socket_id: '1.1', channel_name: 'private-a' },
+    { socket_id: 'somebody', channel_name: 'private-a' },
     { socket_id, channel_name: 'public' },
-    { socket_id, channel_name: 'presence-room' },
+    { socket_id, channel_name: '#server-to-user-1' },
+    { socket_id, channel_name: 'private-encrypted-a' },
     { socket_id, channel_name: 'private-a:b' },
     {},
   ]) {
     expect((await askForAuth(http, form)).status).toBe(403)
   }
   expect((await fetch(`${http}/pusher/auth`)).status).toBe(405)
-  expect((await askForAuth(http, { socket_id, channel_name: 'x'.repeat(10_000) })).status).toBe(413)
+  expect((await askForAuth(http, { socket_id, channel_name: 'x'.repeat(20_000) })).status).toBe(413)
 })
 
 test('the auth endpoint of dev answers pages of allowed origins and refuses others and forwarded requests', async () => {

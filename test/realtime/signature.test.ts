@@ -1,14 +1,25 @@
 import { expect, test } from 'vitest'
-import { channelAuth, channelSignature, requestText, sameText, sign } from '../../src/realtime/signature.ts'
+import { channelAuth, requestText, sameText, sign, userAuth } from '../../src/realtime/signature.ts'
 
 const documented = { key: '278d425bdf160c739803', secret: '7ad3773142a6692b25b8' }
 
 test("a private channel's signature is the one Pusher documents", () => {
-  expect(channelSignature(documented.secret, '1234.1234', 'private-foobar')).toBe(
-    '58df8b0c36d6982b82c3ecf6b4662e34fe8c25bba48f5369f135bf843651c3a4',
-  )
   expect(channelAuth(documented, '1234.1234', 'private-foobar')).toBe(
     '278d425bdf160c739803:58df8b0c36d6982b82c3ecf6b4662e34fe8c25bba48f5369f135bf843651c3a4',
+  )
+})
+
+test("a presence channel's signature holds its channel_data", () => {
+  // The documentation's own signature belongs to another name than its text; this is the one of its text.
+  const channelData = '{"user_id":10,"user_info":{"name":"Mr. Channels"}}'
+  expect(channelAuth(documented, '1234.1234', 'presence-foobar', channelData)).toBe(
+    '278d425bdf160c739803:31935e7d86dba64c2a90aed31fdc61869f9b22ba9d8863bba239c03ca481bc80',
+  )
+})
+
+test("a sign-in's signature is the one Pusher documents", () => {
+  expect(userAuth(documented, '1234.1234', '{"id":"12345"}')).toBe(
+    '278d425bdf160c739803:4708d583dada6a56435fb8bc611c77c359a31eebde13337c16ab43aa6de336ba',
   )
 })
 

@@ -1,0 +1,111 @@
+import type { AskModule } from './ask-module.ts'
+import { channelKind, channelNameFault, userChannel } from './channel-kind.ts'
+import type { Connection } from './connection.ts'
+import type { RefusalReason } from './counters.ts'
+import { isObject } from './json-fields.ts'
+import { type Member, memberOf, readMember, rosterFault } from './presence.ts'
+import type { LiveSettings } from './settings.ts'
+import { channelAuth, sameText } from './signature.ts'
+
+/** What a client shows for a channel. */
+export interface Claim {
+  /** `key:signature`. */
+  readonly auth: string | undefined
+  readonly channelData: string | undefined
+  /** The app has signed for it already, in another way. */
+  readonly isVouchedFor?: boolean
+}
+
+export interface SubscriptionRefusal {
+  readonly reason: RefusalReason
+  readonly type: string
+  readonly error: string
+  readonly status: number
+}
+
+export type Access =
+  | { readonly kind: 'granted'; readonly member: Member | undefined }
+  | { readonly kind: 'refused'; readonly refusal: SubscriptionRefusal }
+  | { readonly kind: 'ask'; readonly ask: (signal: AbortSignal) => Promise<Access> }
+
+export interface AccessContext {
+  readonly settings: LiveSettings
+  readonly askModule: AskModule
+}
+
+/** Whether a connection may subscribe to a channel; `ask` where only a module of the project can tell. */
+export function subscriptionAccess(connection: Connection, name: string, claim: Claim, context: AccessContext): Access {
+  const { limits, rules } = context.settings
+  const { app } = connection
+  if (channelKind(name).kind === 'user') return userAccess(connection, name)
+  const nameFault = channelNameFault(name, limits)
+  if (nameFault !== undefined) return refused('channel-name', 'InvalidChannel', nameFault, 400)
+  if (connection.subscriptions.size + (connection.pending?.size ?? 0) >= limits.channels) {
+    return refused('subscription-limit', 'LimitReached', `A socket has at most ${limits.channels} channels`, 429)
+  }
+  const rule = rules.of(name)
+  const isOpen = channelKind(name).kind === 'public'
+  const access = rule?.access ?? (isOpen ? 'public' : 'signed')
+  if (access === 'public' && isOpen) return fitting(connection, name, undefined, context)
+  if (claim.isVouchedFor === true) return signedAccess(connection, name, claim.channelData, context)
+  if (claim.auth !== undefined && claim.auth !== '') {
+    // Who changed the data of the member has changed what was signed.
+    if (!sameText(channelAuth(app.app, connection.socketId, name, claim.channelData), claim.auth)) {
+      return unauthorized('The signature of `auth` is wrong for this socket and channel')
+    }
+    return signedAccess(connection, name, claim.channelData, context)
+  }
+  const module = rule?.authorize
+  if (access !== 'authorize' || module === undefined) return unauthorized('This channel needs `auth`')
+  return {
+    kind: 'ask',
+    ask: async signal => answeredAccess(connection, name, await context.askModule(module, connection, name, signal), context),
+  }
+}
+
+function userAccess(connection: Connection, name: string): Access {
+  const { user } = connection
+  if (user !== undefined && userChannel(user.id) === name) return { kind: 'granted', member: undefined }
+  return unauthorized('Only the user who signed in may subscribe')
+}
+
+function signedAccess(connection: Connection, name: string, channelData: string | undefined, context: AccessContext): Access {
+  if (channelKind(name).kind !== 'presence') return fitting(connection, name, undefined, context)
+  if (channelData === undefined) return unauthorized('A presence channel needs `channel_data`')
+  const reading = readMember(channelData, context.settings.limits)
+  return 'fault' in reading ? unauthorized(reading.fault) : fitting(connection, name, reading.member, context)
+}
+
+function answeredAccess(connection: Connection, name: string, answer: unknown, context: AccessContext): Access {
+  if (answer === undefined) return unavailable()
+  if (answer !== true && !isObject(answer)) return unauthorized('The subscription was not allowed')
+  if (channelKind(name).kind !== 'presence') return fitting(connection, name, undefined, context)
+  const reading = memberOf(isObject(answer) ? answer : { user_id: connection.user?.id }, context.settings.limits)
+  return 'fault' in reading ? unauthorized(reading.fault) : fitting(connection, name, reading.member, context)
+}
+
+/** Room in the channel, the last thing asked: it must be free at the moment of subscribing. */
+function fitting({ app }: Connection, name: string, member: Member | undefined, { settings }: AccessContext): Access {
+  const channel = app.channels.get(name)
+  const own = (channel === undefined ? settings.rules.of(name) : channel.rule)?.limits
+  const fault = member === undefined ? undefined : rosterFault(channel?.members, member, settings.limits, own)
+  if (fault !== undefined) return refused('subscription-limit', 'LimitReached', fault, 429)
+  const most = own?.subscribers
+  if (most !== undefined && (channel?.subscriptions.length ?? 0) >= most) {
+    return refused('subscription-limit', 'LimitReached', `The channel has at most ${most} subscribers`, 429)
+  }
+  return { kind: 'granted', member }
+}
+
+function unauthorized(error: string): Access {
+  return refused('subscription-auth', 'AuthError', error, 401)
+}
+
+/** The module failed or took too long: why is in the log, not for strangers. */
+function unavailable(): Access {
+  return refused('subscription-auth', 'AuthError', 'The subscription cannot be decided on at the moment', 503)
+}
+
+function refused(reason: RefusalReason, type: string, error: string, status: number): Access {
+  return { kind: 'refused', refusal: { reason, type, error, status } }
+}
