@@ -7,6 +7,7 @@ import { addGraph } from './commands/graph.ts'
 import { addHelp } from './commands/help.ts'
 import { addInit } from './commands/init.ts'
 import { addPublish } from './commands/publish.ts'
+import { addRoutes } from './commands/routes.ts'
 import { addRun } from './commands/run.ts'
 import { addSchema } from './commands/schema.ts'
 import { addTest } from './commands/test.ts'
@@ -41,6 +42,7 @@ function createProgram(): Command {
   addExplain(program)
   addTest(program)
   addDiff(program)
+  addRoutes(program)
   addGraph(program)
   addTypes(program)
   addDev(program)

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { ComparedSide } from '../../testing/compare-plans.ts'
-import { CommandFailure } from '../failure.ts'
-import { hasColor, print, printError } from '../output.ts'
+import { hasColor, print } from '../output.ts'
 import { type GlobalOptions, projectRoot } from '../project-root.ts'
 import { openVersion } from '../project-version.ts'
+import { soundProject } from '../sound-project.ts'
 
 interface DiffOptions extends GlobalOptions {
   readonly format: 'pretty' | 'json'
@@ -49,17 +49,10 @@ async function diff(old: string, next: string | undefined, options: DiffOptions)
 }
 
 async function compiled(root: string, name: string): Promise<ComparedSide> {
-  const [{ draftBlueprint, handlersOf }, { formatPretty }, { hasErrors }] = await Promise.all([
+  const [{ project, plan }, { handlersOf }] = await Promise.all([
+    soundProject(root, `${name} has errors: what it routes cannot be told`),
     import('../../runtime/blueprint.ts'),
-    import('../../diagnostics/format-pretty.ts'),
-    import('../../diagnostics/problem.ts'),
   ])
-  const { project, plan, problems } = await draftBlueprint({ root, env: process.env, mode: 'validate' })
-  if (hasErrors(problems)) {
-    const errors = problems.filter(({ severity }) => severity === 'error')
-    printError(formatPretty(errors, project.sources, { color: hasColor(process.stderr) }))
-    throw new CommandFailure(1, `${name} has errors: what it routes cannot be told`)
-  }
   const files = new Map([...project.eventSchemas].map(([file, schema]) => [file, JSON.stringify(schema)]))
   for (const { module } of handlersOf(plan)) files.set(module, readFileSync(join(root, module), 'utf8'))
   return { plan, documents: project.routeFiles, files }

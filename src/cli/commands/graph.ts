@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander'
-import { CommandFailure } from '../failure.ts'
-import { hasColor, print, printError } from '../output.ts'
+import { print } from '../output.ts'
 import { type GlobalOptions, projectRoot } from '../project-root.ts'
+import { soundProject } from '../sound-project.ts'
 
 interface GraphOptions extends GlobalOptions {
   readonly format: 'mermaid' | 'dot'
@@ -21,16 +21,9 @@ export function addGraph(program: Command): void {
 
 async function graph(options: GraphOptions): Promise<void> {
   const root = projectRoot(options)
-  const [{ draftBlueprint }, { flowGraph, toDot, toMermaid }, { formatPretty }] = await Promise.all([
-    import('../../runtime/blueprint.ts'),
+  const [{ plan }, { flowGraph, toDot, toMermaid }] = await Promise.all([
+    soundProject(root, 'a project with errors has no whole picture'),
     import('../../testing/flow-graph.ts'),
-    import('../../diagnostics/format-pretty.ts'),
   ])
-  const { project, plan, problems } = await draftBlueprint({ root, env: process.env, mode: 'validate' })
-  const errors = problems.filter(({ severity }) => severity === 'error')
-  if (errors.length > 0) {
-    printError(formatPretty(errors, project.sources, { color: hasColor(process.stderr) }))
-    throw new CommandFailure(1, 'a project with errors has no whole picture')
-  }
   print(options.format === 'dot' ? toDot(flowGraph(plan)) : toMermaid(flowGraph(plan)))
 }
