@@ -1,25 +1,18 @@
-import kafkajs from 'kafkajs'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { describeWithKafka, kafkaBrokers, uniqueName } from '../kafka/kafka-address.ts'
 import { Subscriber } from '../support/pusher-client.ts'
 import { readExample, runExample } from './example.ts'
+import { producerFor } from './kafka-producer.ts'
 
 describeWithKafka('cloudevents on Kafka', () => {
   test("another producer's binary and structured CloudEvents arrive alike", async () => {
     const topic = uniqueName('shop-events')
-    const kafka = new kafkajs.Kafka({ brokers: [...kafkaBrokers], logLevel: kafkajs.logLevel.NOTHING })
-    const admin = kafka.admin()
-    await admin.connect()
-    await admin.createTopics({ topics: [{ topic, numPartitions: 1 }] })
-    await admin.disconnect()
+    const producer = await producerFor(topic)
     const env = { KAFKA_BROKERS: kafkaBrokers.join(','), EVENTS_TOPIC: topic }
     const router = await runExample(await readExample('cloudevents'), { env, broker: 'kafka' })
     const subscriber = new Subscriber(router.address.port, 'app-key')
     await subscriber.subscribe('orders')
 
-    const producer = kafka.producer()
-    await producer.connect()
-    onTestFinished(() => producer.disconnect())
     const binary = {
       value: '{"order_id": "o-2"}',
       headers: {

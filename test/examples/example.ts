@@ -11,7 +11,7 @@ import { type ReceivedEvent, Subscriber } from '../support/pusher-client.ts'
 /** An example's folder, and what its README says. */
 export interface Example {
   readonly root: string
-  /** The `npx router publish` lines, in order. */
+  /** The `npx router publish` lines for `router dev`, in order. */
   readonly published: readonly OutgoingEvent[]
   /** What the README promises to see, in order. */
   readonly promised: readonly ReceivedEvent[]
@@ -54,7 +54,7 @@ function linesOf(markdown: string, language: string): readonly string[] {
 
 function publishCommand(line: string): OutgoingEvent | undefined {
   const words = [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '')
-  if (words.slice(0, 3).join(' ') !== 'npx router publish') return undefined
+  if (words.slice(0, 3).join(' ') !== 'npx router publish' || words.includes('--broker')) return undefined
   const { positionals, values } = parseArgs({
     args: words.slice(3),
     allowPositionals: true,

@@ -5,7 +5,7 @@ import { PGlite } from '@electric-sql/pglite'
 import { expect, onTestFinished, test } from 'vitest'
 import { readExample, runExample, subscriberOf } from './example.ts'
 
-test('what the customer is told is in the database, and the router leaves it closed and whole', async () => {
+test('what the customer is told is in the database, and the router leaves it closed and whole', { timeout: 60_000 }, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'signalbox-orders-'))
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
   process.env['ORDERS_DATABASE'] = join(folder, 'database')
