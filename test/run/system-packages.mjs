@@ -6,6 +6,7 @@ import { runCommand } from './children.mjs'
 const programs = [
   { name: 'java', debian: 'default-jre-headless', forKafka: true },
   { name: 'mvn', debian: 'maven', forKafka: true },
+  { name: 'openssl', debian: 'openssl', forKafka: false },
   { name: 'chromium', debian: 'chromium', forKafka: false },
 ]
 

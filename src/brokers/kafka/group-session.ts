@@ -35,10 +35,16 @@ export class GroupSession {
   readonly #options: GroupSessionOptions
   readonly #fetcher: PartitionFetcher
   readonly #owned: Set<string>
+  /** When the last heartbeat was sent that found this member in its group; as `performance.now()`. */
+  #confirmedAt = performance.now()
+  /** Records wait for the next heartbeat's answer. */
+  #holding = false
+  /** Ends the pause before the next heartbeat. */
+  #hurry: () => void = () => {}
 
   constructor(options: GroupSessionOptions) {
     this.#options = options
-    this.#fetcher = new PartitionFetcher(options)
+    this.#fetcher = new PartitionFetcher({ ...options, mayDeliver: () => this.#mayDeliver() })
     this.#owned = new Set(options.positions.map(keyOf))
   }
 
@@ -108,19 +114,51 @@ export class GroupSession {
   async #beat(over: AbortSignal, resolve: (end: SessionEnd) => void): Promise<void> {
     const { membership, settings } = this.#options
     while (!over.aborted) {
+      await this.#pauseBeats(settings.heartbeatIntervalMs, over)
+      if (over.aborted) return
       try {
-        await sleep(settings.heartbeatIntervalMs, undefined, { signal: over })
-      } catch {
-        return
-      }
-      try {
+        const sentAt = performance.now()
         const answer = await membership.heartbeat()
         if (answer !== 'ok') resolve(answer)
+        else this.#confirm(sentAt)
         if (answer === 'lost') return membership.forget()
         this.#options.onSuccess()
       } catch (error) {
         if (!over.aborted) this.#options.onFailure(error, settings.heartbeatIntervalMs)
       }
     }
+  }
+
+  /**
+   * After a longer silence than the session allows (the process was frozen, the broker away) the group may have gone on without this member: nothing
+   * more is started until it has been asked.
+   */
+  #mayDeliver(): boolean {
+    if (performance.now() - this.#confirmedAt < this.#options.settings.sessionTimeoutMs) return true
+    this.#holding = true
+    this.#hurry()
+    return false
+  }
+
+  #confirm(sentAt: number): void {
+    this.#confirmedAt = sentAt
+    if (!this.#holding) return
+    this.#holding = false
+    this.#fetcher.resume([])
+  }
+
+  #pauseBeats(ms: number, over: AbortSignal): Promise<void> {
+    return new Promise(resolve => {
+      const end = (): void => {
+        clearTimeout(timer)
+        over.removeEventListener('abort', end)
+        this.#hurry = () => {}
+        resolve()
+      }
+      const timer = setTimeout(end, ms)
+      over.addEventListener('abort', end)
+      this.#hurry = end
+      if (over.aborted) end()
+    })
   }
 }

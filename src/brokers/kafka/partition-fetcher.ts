@@ -50,6 +50,8 @@ export interface FetcherOptions {
   /** A fetch failed; it is tried again in `retryInMs`. */
   readonly onFailure: (error: unknown, retryInMs: number) => void
   readonly onSuccess: () => void
+  /** False while the partitions may be somebody else's: what arrives is kept until `resume`, and not fetched further. */
+  readonly mayDeliver: () => boolean
 }
 
 interface FetchResponse {
@@ -209,7 +211,7 @@ export class PartitionFetcher {
     const refusals: unknown[] = []
     for (const delivery of deliveries) {
       const { reader, fetched } = delivery
-      if (reader.paused || reader.reserve.length > 0) {
+      if (reader.paused || reader.reserve.length > 0 || !this.#options.mayDeliver()) {
         reader.reserve.push(delivery)
         this.#reserved += fetched.bytes
         continue
@@ -224,6 +226,7 @@ export class PartitionFetcher {
   }
 
   #deliverReserves(): void {
+    if (!this.#options.mayDeliver()) return
     for (const { reserve, paused } of this.#readers.values()) if (!paused) this.#deliverReserve(reserve)
   }
 

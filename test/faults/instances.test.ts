@@ -1,0 +1,82 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { describeWithKafka, kafkaBrokers } from '../kafka/kafka-address.ts'
+import { account } from './account.ts'
+import { watchCommits } from './committed-offsets.ts'
+import { scaled } from './scale.ts'
+import { makeSubject, type RunningSubject } from './subject.ts'
+
+const perSecond = scaled(600, 2_000)
+/** Longer than the session of 6 s: the group goes on without the frozen one. */
+const frozenMs = scaled(8_000, 60_000)
+
+/** The route file's default of `concurrency`. */
+const lanes = 64
+
+/** Between one change of members and the next. */
+const calmMs = scaled(500, 5_000)
+
+describeWithKafka('several instances', () => {
+  test('joining and leaving: nothing is lost or runs twice, committed offsets never go back', { timeout: 120_000 }, async () => {
+    const subject = await makeSubject({ address: kafkaBrokers.join(','), partitions: 6, work: '  await sleep(10)' })
+    const sender = subject.sender({ keys: 100 })
+    const working = async (count: number) => {
+      const pids = async () => new Set((await subject.log.read()).handlings.map(({ pid }) => pid)).size
+      await expect.poll(pids, { timeout: 30_000, interval: 50 }).toBe(count)
+    }
+    const first = await subject.start()
+    const commits = watchCommits(subject)
+    let last: readonly RunningSubject[] = []
+    const comeAndGo = async () => {
+      const second = await subject.start()
+      const third = await subject.start()
+      await working(3)
+      await sleep(calmMs)
+      expect(await second.router.terminate()).toBe(0)
+      await sleep(calmMs)
+      const fourth = await subject.start()
+      await working(4)
+      expect(await first.router.terminate()).toBe(0)
+      last = [third, fourth]
+      await sleep(calmMs)
+    }
+    await sender.sendDuring(comeAndGo(), perSecond)
+    const ids = sender.acknowledged.map(({ id }) => id)
+    await subject.untilHandled(ids, 60_000)
+    await Promise.all(last.map(async ({ router }) => expect(await router.terminate()).toBe(0)))
+    const { handlings } = await subject.log.read()
+    const result = account('instances joining and leaving', sender.acknowledged, handlings)
+    expect(result).toMatchObject({ lost: [], duplicates: [], reordered: [] })
+    expect(await commits.stop()).toEqual([])
+  })
+
+  test(`one frozen for ${frozenMs / 1000} s: the others take over, nothing is lost, committed offsets never go back`, {
+    timeout: frozenMs + 120_000,
+  }, async () => {
+    const subject = await makeSubject({ address: kafkaBrokers.join(','), partitions: 6, work: '  await sleep(10)' })
+    const sender = subject.sender({ keys: 100 })
+    const routers = [await subject.start(), await subject.start(), await subject.start()]
+    const commits = watchCommits(subject)
+    const sending = sender.send((perSecond * (frozenMs + scaled(4_000, 20_000))) / 1000, perSecond)
+    await sleep(1_500)
+    const frozen = routers[0]?.router.child
+    frozen?.kill('SIGSTOP')
+    await sleep(frozenMs)
+    frozen?.kill('SIGCONT')
+    const thawedAt = Date.now()
+    await sending
+    const ids = sender.acknowledged.map(({ id }) => id)
+    await subject.untilHandled(ids, 60_000)
+    await Promise.all(routers.map(async ({ router }) => expect(await router.terminate()).toBe(0)))
+    const { handlings } = await subject.log.read()
+    const result = account(`one instance frozen ${frozenMs / 1000} s`, sender.acknowledged, handlings)
+    expect(result.lost).toEqual([])
+    // What ran twice is what the frozen one had at work or not committed yet; thawed, it ends that and starts nothing that others have done.
+    const others = result.duplicates.filter(({ first, again }) => ![first.pid, again.pid].includes(frozen?.pid ?? -1))
+    expect(others).toEqual([])
+    const thawed = result.duplicates.filter(({ again }) => again.pid === frozen?.pid && again.at >= thawedAt)
+    expect(thawed.length).toBeLessThanOrEqual(lanes)
+    expect(handlings.some(({ pid, at }) => pid === frozen?.pid && at > thawedAt)).toBe(true)
+    expect(await commits.stop()).toEqual([])
+  })
+})

@@ -1,0 +1,60 @@
+import { expect, test } from 'vitest'
+import { describeWithKafka, kafkaBrokers } from '../kafka/kafka-address.ts'
+import { account } from './account.ts'
+import { readDeadLetters } from './dead-letters.ts'
+import { scaled } from './scale.ts'
+import { makeSubject } from './subject.ts'
+
+const messages = scaled(5_000, 100_000)
+const schema = JSON.stringify({
+  type: 'object',
+  required: ['id', 'sequence'],
+  properties: { sequence: { type: 'integer', minimum: 0 }, text: { type: 'string', maxLength: 1000 } },
+})
+
+/** One in a hundred, in turn: not JSON, bytes that are no text, a list, data of the wrong type, data too large, one the handler refuses. */
+const poisons: readonly ((id: string) => Buffer)[] = [
+  id => Buffer.from(`{"id":"${id}","event":"step","data":`),
+  id => Buffer.concat([Buffer.from([0xff, 0xfe, 0x00]), Buffer.from(id)]),
+  id => Buffer.from(`["${id}"]`),
+  id => Buffer.from(JSON.stringify({ id, event: 'step', data: { id, sequence: 'first' } })),
+  id => Buffer.from(JSON.stringify({ id, event: 'step', data: { id, sequence: 1, text: 'x'.repeat(2_000) } })),
+  id => Buffer.from(JSON.stringify({ id, event: 'step', data: { id, sequence: 1, refuse: true } })),
+]
+
+const isPoison = (n: number): boolean => n % 100 === 7
+
+describeWithKafka('one poisoned message in a hundred', () => {
+  test('every one is dead-lettered once with its bytes, every other is handled once', { timeout: scaled(120_000, 300_000) }, async () => {
+    const subject = await makeSubject({
+      address: kafkaBrokers.join(','),
+      file: 'envelope: event\n',
+      route: '    schema: ../schemas/step.json\n',
+      work: "  if (event.data.refuse === true) { const error = new Error('refused'); error.name = 'PermanentError'; throw error }",
+      files: { 'schemas/step.json': schema },
+    })
+    const sender = subject.sender({
+      keys: 100,
+      value: (n, message) =>
+        isPoison(n)
+          ? (poisons[Math.floor(n / 100) % poisons.length]?.(message.id) ?? null)
+          : Buffer.from(JSON.stringify({ id: message.id, event: 'step', data: message })),
+    })
+    const { router } = await subject.start()
+    await sender.send(messages)
+    const bad = sender.acknowledged.filter((_, n) => isPoison(n))
+    await subject.untilHandled(
+      sender.acknowledged.filter((_, n) => !isPoison(n)).map(({ id }) => id),
+      120_000,
+    )
+    const letters = await readDeadLetters(subject, `${subject.topic}.dlq`, bad.length)
+    expect(await router.terminate()).toBe(0)
+    const written = (texts: readonly (Buffer | null)[]) => texts.map(bytes => bytes?.toString('hex')).sort()
+    expect(written(letters.map(({ value }) => value))).toEqual(written(bad.map(({ value }) => value)))
+    expect(new Set(letters.map(({ origin }) => origin)).size).toBe(bad.length)
+    const dead = new Set(bad.map(({ id }) => id))
+    const result = account('1 % poison', sender.acknowledged, (await subject.log.read()).handlings, dead)
+    expect(result).toMatchObject({ acknowledged: messages, lost: [], duplicates: [], reordered: [], deadLettered: messages / 100 })
+    expect([...dead].filter(id => subject.log.handled.has(id))).toEqual([])
+  })
+})

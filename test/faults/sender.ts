@@ -1,0 +1,77 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import kafkajs from 'kafkajs'
+import { onTestFinished } from 'vitest'
+
+/** A message that Kafka has acknowledged. */
+export interface Sent {
+  readonly id: string
+  readonly key: string
+  /** Counts from 0 within the key. */
+  readonly sequence: number
+  readonly value: Buffer | null
+}
+
+export interface SenderOptions {
+  readonly address: string
+  readonly topic: string
+  readonly keys: number
+  /** The value of message number `n`; default: an event `step` with its id, key and sequence. */
+  readonly value?: (n: number, message: { readonly id: string; readonly key: string; readonly sequence: number }) => Buffer | null
+}
+
+/** Writes numbered messages, in order per key, and keeps account of what was acknowledged. */
+export class Sender {
+  readonly acknowledged: Sent[] = []
+  readonly #options: SenderOptions
+  readonly #producer: kafkajs.Producer
+  #next = 0
+  #connected: Promise<void> | undefined
+
+  constructor(options: SenderOptions) {
+    this.#options = options
+    const kafka = new kafkajs.Kafka({ brokers: options.address.split(','), logLevel: kafkajs.logLevel.NOTHING })
+    this.#producer = kafka.producer({
+      createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+      // An outage of the broker is waited for: only what was acknowledged counts, and what was not is sent again.
+      retry: { retries: 1_000, initialRetryTime: 50, maxRetryTime: 500 },
+      maxInFlightRequests: 1,
+    })
+    onTestFinished(() => this.#producer.disconnect())
+  }
+
+  /** `perSecond` spreads them out; without it they go as fast as Kafka takes them. */
+  async send(count: number, perSecond = Number.POSITIVE_INFINITY): Promise<void> {
+    this.#connected ??= this.#producer.connect()
+    await this.#connected
+    const size = Number.isFinite(perSecond) ? Math.max(1, Math.round(perSecond / 20)) : 500
+    const startedAt = performance.now()
+    for (let sent = 0; sent < count; sent += size) {
+      await this.#sendBatch(Math.min(size, count - sent))
+      const due = startedAt + ((sent + size) / perSecond) * 1000 - performance.now()
+      if (due > 0) await sleep(due)
+    }
+  }
+
+  /** Sends at this rate until the promise settles. */
+  async sendDuring(work: Promise<unknown>, perSecond: number): Promise<void> {
+    let isOver = false
+    const over = () => {
+      isOver = true
+    }
+    void work.then(over, over)
+    while (!isOver) await this.send(Math.ceil(perSecond / 10), perSecond)
+    await work
+  }
+
+  async #sendBatch(count: number): Promise<void> {
+    const { topic, keys, value } = this.#options
+    const batch = Array.from({ length: count }, (): Sent => {
+      const n = this.#next++
+      const message = { id: `m${n}`, key: `k${n % keys}`, sequence: Math.floor(n / keys) }
+      const plain = () => Buffer.from(JSON.stringify({ id: message.id, event: 'step', data: message }))
+      return { ...message, value: value === undefined ? plain() : value(n, message) }
+    })
+    await this.#producer.send({ topic, acks: -1, messages: batch.map(({ key, value: bytes }) => ({ key, value: bytes })) })
+    this.acknowledged.push(...batch)
+  }
+}
