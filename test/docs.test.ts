@@ -147,7 +147,7 @@ test('links between the pages lead somewhere', async () => {
   }
 })
 
-test('commands that the pages tell to type exist, with their flags', async () => {
+test('commands that the pages tell to type exist, with their flags', { timeout: 60_000 }, async () => {
   const help = new Map<string, string>()
   for (const page of allPages) {
     const text = await readFile(join(repository, page), 'utf8')
@@ -163,7 +163,7 @@ test('commands that the pages tell to type exist, with their flags', async () =>
   expect(help.size).toBeGreaterThanOrEqual(5)
 })
 
-test('"your own topic in your own browser" works from an empty folder, step by step', async () => {
+test('"your own topic in your own browser" works from an empty folder, step by step', { timeout: 60_000 }, async () => {
   const readme = await readFile(join(repository, 'README.md'), 'utf8')
   const section = /^## Your own topic[\s\S]*?(?=^## )/m.exec(readme)?.[0] ?? ''
   const root = await mkdtemp(join(tmpdir(), 'signalbox-readme-'))
