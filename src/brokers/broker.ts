@@ -43,6 +43,8 @@ export interface Broker {
   createTopics(topics: readonly { readonly topic: string; readonly partitions: number }[]): Promise<void>
   /** First and next offset of every partition of a topic; an empty list for a topic that does not exist. */
   topicOffsets(topic: string): Promise<readonly { readonly partition: number; readonly low: number; readonly high: number }[]>
+  /** Of every partition of a topic the first offset at or after a time, in epoch milliseconds; the next offset where nothing is as new. */
+  offsetsSince(topic: string, timestamp: number): Promise<readonly { readonly partition: number; readonly offset: number }[]>
   /** Offsets a group has committed; partitions without a commit are left out. */
   committedOffsets(group: string, topics: readonly string[]): Promise<readonly TopicPartitionOffset[]>
   /** Stops consumers still running and closes connections. Idempotent. */
@@ -55,6 +57,8 @@ export interface ConsumeOptions {
   readonly topics: TopicSelector
   /** Applies to partitions of a group without any commit: their start offsets are committed before the first fetch. Later partitions and topics start at the earliest. */
   readonly from: StartPosition
+  /** Only without a group: these partitions start here instead of at `from`. */
+  readonly startAt?: readonly TopicPartitionOffset[]
   /** Longest wait for a fetch on a quiet topic, in ms; undefined: the broker's setting. */
   readonly maxWaitMs: number | undefined
 }

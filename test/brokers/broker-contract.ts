@@ -427,6 +427,32 @@ export function brokerContract({ open }: BrokerUnderTest): void {
     expect(receiver.values).toEqual(['one', 'two'])
   })
 
+  test('a reader without a group starts where it is told to, or at a time', async () => {
+    const broker = connect()
+    const topic = await topicOf(broker, 2)
+    for (const [partition, value, timestamp] of [
+      [0, 'a', 1_000],
+      [0, 'b', 2_000],
+      [0, 'c', 3_000],
+      [1, 'd', 1_000],
+      [1, 'e', 1_500],
+    ] as const)
+      await broker.produce({ topic, partition, key: null, value: Buffer.from(value), headers: {}, timestamp })
+    const startAt = [0, 1].map(partition => ({ topic, partition, offset: 1 }))
+    const receiver = new Receiver()
+    receivers.push(receiver)
+    await broker.consume(
+      { group: undefined, topics: { names: [topic], patterns: [] }, from: { kind: 'latest' }, startAt, maxWaitMs: undefined },
+      receiver,
+    )
+    await receiver.has(3)
+    expect([...receiver.values].sort()).toEqual(['b', 'c', 'e'])
+    expect(await broker.offsetsSince(topic, 2_000)).toEqual([
+      { partition: 0, offset: 1 },
+      { partition: 1, offset: 2 },
+    ])
+  })
+
   test('a closed broker has stopped its consumers and refuses work', async () => {
     const broker = connect()
     const topic = await topicOf(broker, 1)

@@ -91,6 +91,11 @@ export class KafkaBroker implements Broker {
       .sort((a, b) => a.partition - b.partition)
   }
 
+  async offsetsSince(topic: string, timestamp: number): Promise<readonly { readonly partition: number; readonly offset: number }[]> {
+    const offsets = await this.#ask(`looking for a time in topic "${topic}"`, admin => admin.fetchTopicOffsetsByTimestamp(topic, timestamp))
+    return offsets.map(({ partition, offset }) => ({ partition, offset: Number(offset) })).sort((a, b) => a.partition - b.partition)
+  }
+
   async committedOffsets(group: string, topics: readonly string[]): Promise<readonly TopicPartitionOffset[]> {
     const offsets = await this.#ask(`reading the offsets of group "${group}"`, async admin => {
       const existing = new Set(await admin.listTopics())

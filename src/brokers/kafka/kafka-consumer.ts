@@ -58,8 +58,8 @@ export class KafkaConsumer implements Consumer {
 
   constructor(options: KafkaConsumerOptions) {
     this.#options = options
-    const { group } = options.consume
-    this.#membership = group === undefined ? new LoneMembership() : new GroupMembership(group, options.settings)
+    const { group, startAt = [] } = options.consume
+    this.#membership = group === undefined ? new LoneMembership(startAt) : new GroupMembership(group, options.settings)
     this.#starts = new StartOffsets(options.consume.from)
     this.#running = this.#run()
   }

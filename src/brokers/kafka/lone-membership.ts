@@ -10,6 +10,11 @@ export class LoneMembership implements Membership {
   readonly #offsets = new Map<string, number>()
   #connection: KafkaConnection | undefined
 
+  /** `startAt`: as if it had committed these before. */
+  constructor(startAt: readonly TopicPartitionOffset[]) {
+    for (const { topic, partition, offset } of startAt) this.#offsets.set(keyOf({ topic, partition }), offset)
+  }
+
   use(connection: KafkaConnection): void {
     this.#connection = connection
   }

@@ -10,6 +10,7 @@ import {
 } from '../broker.ts'
 import { isInternalTopic } from '../topic-name.ts'
 import { MemoryCluster } from './memory-cluster.ts'
+import type { MemoryGroup } from './memory-group.ts'
 import { MemoryMember } from './memory-member.ts'
 
 /** The embedded broker of `router dev`. Without `cluster` it has one of its own. */
@@ -32,7 +33,7 @@ export class MemoryBroker implements Broker {
 
   async consume(options: ConsumeOptions, sink: RecordSink): Promise<Consumer> {
     this.#assertOpen()
-    const group = options.group === undefined ? this.#cluster.loneGroup() : this.#cluster.group(options.group)
+    const group = options.group === undefined ? this.#loneGroup(options) : this.#cluster.group(options.group)
     const member: MemoryMember = new MemoryMember(group, options, sink, () => {
       this.#members.delete(member)
       this.#cluster.dropLoneGroup(group)
@@ -61,6 +62,11 @@ export class MemoryBroker implements Broker {
     return this.#cluster.logs(topic).map(({ partition, low, high }) => ({ partition, low, high }))
   }
 
+  async offsetsSince(topic: string, timestamp: number): Promise<readonly { readonly partition: number; readonly offset: number }[]> {
+    this.#assertOpen()
+    return this.#cluster.logs(topic).map(log => ({ partition: log.partition, offset: log.offsetAt(timestamp) }))
+  }
+
   async committedOffsets(group: string, topics: readonly string[]): Promise<readonly TopicPartitionOffset[]> {
     this.#assertOpen()
     return this.#cluster.group(group).committedOffsets(topics)
@@ -70,6 +76,12 @@ export class MemoryBroker implements Broker {
     this.#closed = true
     await Promise.all([...this.#members].map(member => member.stop()))
     this.#drained = true
+  }
+
+  #loneGroup({ startAt = [] }: ConsumeOptions): MemoryGroup {
+    const group = this.#cluster.loneGroup()
+    for (const offset of startAt) group.commit(offset)
+    return group
   }
 
   #assertOpen(): void {
