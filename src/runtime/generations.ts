@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ActionPorts, HandlerPort } from '../actions/ports.ts'
 import type { RoutingPlan, SubscriptionPlan } from '../compiler/plan.ts'
 import type { ChannelFeed } from '../config/channel-subscriptions.ts'
@@ -47,6 +48,10 @@ export interface PlanOverrides {
   readonly batchSize?: number | undefined
   readonly timeoutMs?: number | undefined
 }
+
+/** How long a file may stay half written before that is called broken, in ms; looked at again this often while it changes. */
+const halfWrittenMs = 250
+const mostLooks = 5
 
 /** Makes generations and holds the current one. Drafting changes nothing: only `adopt` does. */
 export class Generations {
@@ -107,6 +112,23 @@ export class Generations {
       problems: blueprint.problems,
     }
     return { kind: 'ready', generation }
+  }
+
+  /**
+   * The same after an edit. Some editors empty a file before they write it, or write it in parts: what is broken must still be so a moment later.
+   * `signal` ends the waiting.
+   */
+  async settledDraft(ports: ActionPorts, signal: AbortSignal): Promise<Draft> {
+    let draft = await this.draft(ports)
+    for (let look = 0; draft.kind === 'rejected' && look < mostLooks; look++) {
+      await sleep(halfWrittenMs, undefined, { signal }).catch(() => {})
+      if (signal.aborted) return { kind: 'unchanged' }
+      const next = await this.draft(ports)
+      const isStillBroken = next.kind === 'unchanged' && this.#lastRejected === draft.fingerprint
+      if (isStillBroken) break
+      draft = next
+    }
+    return draft
   }
 
   /** Makes a draft the current generation, and returns the one it replaces. */

@@ -19,7 +19,7 @@ export class ProjectWatch {
     this.#root = root
     const routes = join(root, 'routes')
     this.#trees.add(routes)
-    this.#watcher = new Watcher({ trees: [routes], folders: [root], quietMs: 60, maxWaitMs: 500, onChange, onError })
+    this.#watcher = new Watcher({ trees: [routes], folders: [root], quietMs: 60, goneMs: 300, maxWaitMs: 500, onChange, onError })
   }
 
   ready(): Promise<void> {

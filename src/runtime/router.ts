@@ -132,7 +132,11 @@ class Router implements RunningRouter {
 
   /** One reload at a time; edits that arrive during one are seen by the next. */
   reload(): Promise<ReloadResult> {
-    const next = this.#reloading.then(() => this.#reloadNow())
+    return this.#reload('as-it-is')
+  }
+
+  #reload(files: 'settled' | 'as-it-is'): Promise<ReloadResult> {
+    const next = this.#reloading.then(() => this.#reloadNow(files))
     this.#reloading = next.catch(() => {})
     return next
   }
@@ -142,10 +146,11 @@ class Router implements RunningRouter {
     return this.#stopped
   }
 
-  async #reloadNow(): Promise<ReloadResult> {
+  async #reloadNow(files: 'settled' | 'as-it-is'): Promise<ReloadResult> {
     if (this.#stopping.signal.aborted) return { kind: 'unchanged' }
     const { ports, fleet, server, inspector, watch } = this.#running()
-    const draft = await this.#generations.draft(ports)
+    const { signal } = this.#stopping
+    const draft = files === 'settled' ? await this.#generations.settledDraft(ports, signal) : await this.#generations.draft(ports)
     const result = draft.kind === 'ready' ? await this.#apply(draft.generation, fleet, server, watch) : draft
     if (result.kind === 'unchanged') return result
     if (result.kind === 'rejected') this.#reloads.rejected++
@@ -362,7 +367,7 @@ class Router implements RunningRouter {
     const watch = new ProjectWatch({
       root: resolve(this.#options.root),
       onChange: () => {
-        this.reload().catch((error: unknown) => log.error({ err: error }, 'the project could not be read again'))
+        this.#reload('settled').catch((error: unknown) => log.error({ err: error }, 'the project could not be read again'))
       },
       onError: error => log.warn({ error: error instanceof Error ? error.message : String(error) }, 'files cannot be watched'),
     })

@@ -80,7 +80,15 @@ async function watchAndTest(root: string, paths: readonly string[], options: Tes
     else again = true
   }
   const folders = ['routes', 'handlers', 'schemas'].map(name => join(root, name))
-  const watcher = new Watcher({ trees: folders, folders: [root], quietMs: 50, maxWaitMs: 500, onChange: start, onError: reportFailure })
+  const watcher = new Watcher({
+    trees: folders,
+    folders: [root],
+    quietMs: 50,
+    goneMs: 300,
+    maxWaitMs: 500,
+    onChange: start,
+    onError: reportFailure,
+  })
   start()
   await new Promise<void>(end => {
     process.once('SIGINT', end)
