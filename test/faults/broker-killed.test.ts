@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { describeWithKafka } from '../kafka/kafka-address.ts'
 import { type KafkaServer, startKafka } from '../kafka/kafka-server.ts'
 import { account } from './account.ts'
-import { scaled } from './scale.ts'
+import { patienceMs, scaled, testLimitMs } from './scale.ts'
 import { makeSubject } from './subject.ts'
 
 const kills = scaled(1, 3)
@@ -19,7 +19,7 @@ describeWithKafka('a broker killed under load', () => {
   afterAll(() => server.stop())
 
   test(`${kills} kills lose nothing, change no order, and consuming goes on by itself`, {
-    timeout: scaled(120_000, 600_000),
+    timeout: testLimitMs,
   }, async () => {
     const subject = await makeSubject({ address: server.address, file: 'concurrency: 64\n' })
     const sender = subject.sender({ keys: 100 })
@@ -27,7 +27,7 @@ describeWithKafka('a broker killed under load', () => {
     const sending = sender.send(messages, messages / scaled(8, 50))
     for (let kill = 1; kill <= kills; kill++) {
       const enough = (messages * kill) / (kills + 1)
-      await expect.poll(async () => (await subject.log.read()).handled.size, { timeout: 90_000, interval: 20 }).toBeGreaterThan(enough)
+      await expect.poll(async () => (await subject.log.read()).handled.size, { timeout: patienceMs, interval: 20 }).toBeGreaterThan(enough)
       await server.kill()
       const before = (await subject.log.read()).handled.size
       await server.restart()
@@ -36,7 +36,7 @@ describeWithKafka('a broker killed under load', () => {
     await sending
     await subject.untilHandled(
       sender.acknowledged.map(({ id }) => id),
-      90_000,
+      patienceMs,
     )
     expect(await router.terminate()).toBe(0)
     const result = account(`broker killed ${kills} times`, sender.acknowledged, (await subject.log.read()).handlings)

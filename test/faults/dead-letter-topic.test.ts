@@ -4,6 +4,7 @@ import { describeWithKafka } from '../kafka/kafka-address.ts'
 import { type KafkaServer, startKafka } from '../kafka/kafka-server.ts'
 import { account } from './account.ts'
 import { readDeadLetters } from './dead-letters.ts'
+import { patienceMs, testLimitMs } from './scale.ts'
 import { makeSubject, type Subject } from './subject.ts'
 
 const { AclOperationTypes, AclPermissionTypes, AclResourceTypes, ConfigResourceTypes, ResourcePatternTypes } = kafkajs
@@ -72,7 +73,7 @@ describeWithKafka('a dead-letter topic that takes nothing', () => {
   test.each(troubles)(
     '$name: the offset never passes the record, an alarm says so, and healed it is there exactly once',
     {
-      timeout: 120_000,
+      timeout: testLimitMs,
     },
     async ({ name, prepare, heal }) => {
       const subject = await makeSubject({
@@ -94,7 +95,7 @@ describeWithKafka('a dead-letter topic that takes nothing', () => {
       const free = sender.acknowledged.filter(message => !blocked.includes(message))
       await subject.untilHandled(
         free.map(({ id }) => id),
-        30_000,
+        patienceMs,
       )
       await running.router.line('the dead letter could not be written')
       await expect.poll(running.metrics).toMatch(/signalbox_dead_letter_write_failures_total\{[^}]*\} [1-9]/)
@@ -102,7 +103,7 @@ describeWithKafka('a dead-letter topic that takes nothing', () => {
       expect([...subject.log.handled].filter(id => blocked.some(message => message.id === id))).toEqual([])
 
       await heal(subject, deadLetterTopic)
-      await expect.poll(async () => (await subject.committed()).get(0), { timeout: 60_000 }).toBe(messages)
+      await expect.poll(async () => (await subject.committed()).get(0), { timeout: patienceMs }).toBe(messages)
       expect(await running.router.terminate()).toBe(0)
       const letters = await readDeadLetters(subject, deadLetterTopic, 1)
       expect(letters.map(({ origin, value }) => [origin, value])).toEqual([[`0/${badNumber}`, bad?.value]])

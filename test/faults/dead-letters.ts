@@ -1,6 +1,7 @@
 import type { IHeaders } from 'kafkajs'
 import { expect, onTestFinished } from 'vitest'
 import { uniqueName } from '../kafka/kafka-address.ts'
+import { patienceMs } from './scale.ts'
 import type { Subject } from './subject.ts'
 
 export interface DeadLetter {
@@ -13,7 +14,7 @@ export interface DeadLetter {
 
 /** Reads a dead-letter topic to its end; waits until it has at least `count`. */
 export async function readDeadLetters(subject: Subject, topic: string, count: number): Promise<readonly DeadLetter[]> {
-  await expect.poll(async () => await endOf(subject, topic), { timeout: 60_000, interval: 200 }).toBeGreaterThanOrEqual(count)
+  await expect.poll(async () => await endOf(subject, topic), { timeout: patienceMs, interval: 200 }).toBeGreaterThanOrEqual(count)
   const end = await endOf(subject, topic)
   const letters: DeadLetter[] = []
   if (end === 0) return letters

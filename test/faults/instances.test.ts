@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { describeWithKafka, kafkaBrokers } from '../kafka/kafka-address.ts'
 import { account } from './account.ts'
 import { watchCommits } from './committed-offsets.ts'
-import { scaled } from './scale.ts'
+import { patienceMs, scaled, testLimitMs } from './scale.ts'
 import { makeSubject, type RunningSubject } from './subject.ts'
 
 const perSecond = scaled(600, 2_000)
@@ -17,12 +17,12 @@ const lanes = 64
 const calmMs = scaled(500, 5_000)
 
 describeWithKafka('several instances', () => {
-  test('joining and leaving: nothing is lost or runs twice, committed offsets never go back', { timeout: 120_000 }, async () => {
+  test('joining and leaving: nothing is lost or runs twice, committed offsets never go back', { timeout: testLimitMs }, async () => {
     const subject = await makeSubject({ address: kafkaBrokers.join(','), partitions: 6, work: '  await sleep(10)' })
     const sender = subject.sender({ keys: 100 })
     const working = async (count: number) => {
       const pids = async () => new Set((await subject.log.read()).handlings.map(({ pid }) => pid)).size
-      await expect.poll(pids, { timeout: 30_000, interval: 50 }).toBe(count)
+      await expect.poll(pids, { timeout: patienceMs, interval: 50 }).toBe(count)
     }
     const first = await subject.start()
     const commits = watchCommits(subject)
@@ -42,7 +42,7 @@ describeWithKafka('several instances', () => {
     }
     await sender.sendDuring(comeAndGo(), perSecond)
     const ids = sender.acknowledged.map(({ id }) => id)
-    await subject.untilHandled(ids, 60_000)
+    await subject.untilHandled(ids, patienceMs)
     await Promise.all(last.map(async ({ router }) => expect(await router.terminate()).toBe(0)))
     const { handlings } = await subject.log.read()
     const result = account('instances joining and leaving', sender.acknowledged, handlings)
@@ -51,7 +51,7 @@ describeWithKafka('several instances', () => {
   })
 
   test(`one frozen for ${frozenMs / 1000} s: the others take over, nothing is lost, committed offsets never go back`, {
-    timeout: frozenMs + 120_000,
+    timeout: testLimitMs,
   }, async () => {
     const subject = await makeSubject({ address: kafkaBrokers.join(','), partitions: 6, work: '  await sleep(10)' })
     const sender = subject.sender({ keys: 100 })
@@ -66,7 +66,7 @@ describeWithKafka('several instances', () => {
     const thawedAt = Date.now()
     await sending
     const ids = sender.acknowledged.map(({ id }) => id)
-    await subject.untilHandled(ids, 60_000)
+    await subject.untilHandled(ids, patienceMs)
     await Promise.all(routers.map(async ({ router }) => expect(await router.terminate()).toBe(0)))
     const { handlings } = await subject.log.read()
     const result = account(`one instance frozen ${frozenMs / 1000} s`, sender.acknowledged, handlings)

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { describeWithKafka, kafkaBrokers } from '../kafka/kafka-address.ts'
 import { account } from './account.ts'
 import { readDeadLetters } from './dead-letters.ts'
-import { scaled } from './scale.ts'
+import { patienceMs, scaled, testLimitMs } from './scale.ts'
 import { makeSubject } from './subject.ts'
 
 const messages = scaled(5_000, 100_000)
@@ -25,7 +25,7 @@ const poisons: readonly ((id: string) => Buffer)[] = [
 const isPoison = (n: number): boolean => n % 100 === 7
 
 describeWithKafka('one poisoned message in a hundred', () => {
-  test('every one is dead-lettered once with its bytes, every other is handled once', { timeout: scaled(120_000, 300_000) }, async () => {
+  test('every one is dead-lettered once with its bytes, every other is handled once', { timeout: testLimitMs }, async () => {
     const subject = await makeSubject({
       address: kafkaBrokers.join(','),
       file: 'envelope: event\n',
@@ -45,7 +45,7 @@ describeWithKafka('one poisoned message in a hundred', () => {
     const bad = sender.acknowledged.filter((_, n) => isPoison(n))
     await subject.untilHandled(
       sender.acknowledged.filter((_, n) => !isPoison(n)).map(({ id }) => id),
-      120_000,
+      patienceMs,
     )
     const letters = await readDeadLetters(subject, `${subject.topic}.dlq`, bad.length)
     expect(await router.terminate()).toBe(0)

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { describeWithKafka, kafkaBrokers } from '../kafka/kafka-address.ts'
 import { Subscriber } from '../support/pusher-client.ts'
 import { account } from './account.ts'
-import { scaled } from './scale.ts'
+import { patienceMs, scaled, testLimitMs } from './scale.ts'
 import { makeSubject, rebalances } from './subject.ts'
 
 const edits = scaled(12, 100)
@@ -12,7 +12,7 @@ const seconds = scaled(8, 60)
 
 describeWithKafka('reloads under load', () => {
   test(`${edits} edits and ${edits} broken ones: nothing is lost or runs twice, each message sees one version, no socket drops`, {
-    timeout: (seconds + 90) * 1000,
+    timeout: testLimitMs,
   }, async () => {
     const subject = await makeSubject({ address: kafkaBrokers.join(','), work: '  return ctx.with.generation' })
     // Both actions say which version of the file they belong to, with a pause between them.
@@ -51,7 +51,7 @@ routes:
     }
     await sending
     const ids = sender.acknowledged.map(({ id }) => id)
-    await subject.untilHandled(ids, 60_000)
+    await subject.untilHandled(ids, patienceMs)
     await subscriber.atLeast(ids.length)
     const metrics = await running.metrics()
     expect(rebalances(running)).toBe(0)

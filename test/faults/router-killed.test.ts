@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { describeWithKafka, kafkaBrokers } from '../kafka/kafka-address.ts'
 import { account } from './account.ts'
-import { scaled } from './scale.ts'
+import { patienceMs, scaled, testLimitMs } from './scale.ts'
 import { makeSubject } from './subject.ts'
 
 const kills = scaled(3, 20)
@@ -12,7 +12,7 @@ const uncommittedMs = 3_000
 
 describeWithKafka('a router killed in the middle of its work', () => {
   test(`${kills} kills lose nothing and change no order; only what was not committed yet runs again`, {
-    timeout: scaled(120_000, 600_000),
+    timeout: testLimitMs,
   }, async () => {
     const subject = await makeSubject({ address: kafkaBrokers.join(',') })
     const sender = subject.sender()
@@ -21,7 +21,7 @@ describeWithKafka('a router killed in the middle of its work', () => {
     const killedAt: number[] = []
     for (let kill = 1; kill <= kills; kill++) {
       const enough = (messages * kill) / (kills + 1)
-      await expect.poll(async () => (await subject.log.read()).handled.size, { timeout: 60_000, interval: 20 }).toBeGreaterThan(enough)
+      await expect.poll(async () => (await subject.log.read()).handled.size, { timeout: patienceMs, interval: 20 }).toBeGreaterThan(enough)
       await running.router.kill()
       killedAt.push(Date.now())
       running = await subject.start()
@@ -29,7 +29,7 @@ describeWithKafka('a router killed in the middle of its work', () => {
     await sending
     await subject.untilHandled(
       sender.acknowledged.map(({ id }) => id),
-      60_000,
+      patienceMs,
     )
     expect(await running.router.terminate()).toBe(0)
     const result = account(`router killed ${kills} times`, sender.acknowledged, (await subject.log.read()).handlings)
