@@ -24,7 +24,7 @@ async function installed(): Promise<{ readonly root: string; readonly main: stri
   return { root, main: join(root, 'node_modules/.bin/router') }
 }
 
-test('packed, installed elsewhere: init, validate, dev and publish work, and handlers have their types', { timeout: 120_000 }, async () => {
+test('packed, installed elsewhere: init, validate, dev and publish work, and handlers have their types', { timeout: 240_000 }, async () => {
   const { root, main } = await installed()
   expect(await router(['init'], { cwd: root, main })).toMatchObject({ code: 0, stderr: '' })
   const validated = await router(['validate', '--deny-warnings'], { cwd: root, main })
