@@ -1,5 +1,3 @@
-import { performance } from 'node:perf_hooks'
-
 /** More keys than one channel keeps apart at a time: past it events go out as they come. */
 const mostKeys = 10_000
 

@@ -39,7 +39,7 @@ function textMap(pairs: Iterable<readonly [string, string]>): Readonly<Record<st
 }
 
 function* cookiePairs(header: string): Generator<readonly [string, string]> {
-  for (const part of header.split(';')) {
+  for (const part of header.split(';').map(written => written.trim())) {
     const equals = part.indexOf('=')
     if (equals > 0) yield [part.slice(0, equals).trim(), decoded(part.slice(equals + 1).trim())]
   }

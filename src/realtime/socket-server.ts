@@ -142,7 +142,7 @@ export class SocketServer {
 /** ws answers a frame that breaks the rules of WebSocket, or its limits, with a close frame of its own. */
 function failureReason(error: Error): CloseReason {
   const code = 'code' in error ? String(error.code) : ''
-  if (code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') return 'frame-too-large'
+  if (code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' || code === 'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH') return 'frame-too-large'
   if (code === 'WS_ERR_TOO_MANY_BUFFERED_PARTS') return 'fragments'
   return code.startsWith('WS_ERR_') ? 'frame-invalid' : 'lost'
 }

@@ -66,7 +66,7 @@ export function hotConfig(setup: Pick<ServerSetup, 'limits' | 'origins' | 'chann
 }
 
 /** Rules by pattern, with what they leave out. */
-export function channelRules(rules: Readonly<Record<string, Partial<ChannelRule>>>): readonly ChannelRule[] {
+function channelRules(rules: Readonly<Record<string, Partial<ChannelRule>>>): readonly ChannelRule[] {
   const empty = { access: undefined, authorize: undefined, clientEvents: undefined, conflate: undefined, limits: {} }
   return Object.entries(rules).map(([pattern, rule]) => ({ pattern, ...empty, ...rule }))
 }
@@ -226,4 +226,17 @@ export function nextOf(target: Bindable, event: string): Promise<unknown> {
 /** Looks again and again until it holds, for states that announce themselves by no event. */
 export async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await delay(5)
+}
+
+export interface Deferred<Value> {
+  readonly promise: Promise<Value>
+  readonly resolve: (value: Value) => void
+}
+
+export function deferred<Value>(): Deferred<Value> {
+  let resolve: (value: Value) => void = () => {}
+  const promise = new Promise<Value>(settle => {
+    resolve = settle
+  })
+  return { promise, resolve }
 }

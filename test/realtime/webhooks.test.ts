@@ -1,0 +1,161 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import Pusher from 'pusher'
+import { expect, onTestFinished, test } from 'vitest'
+import { type WebhookEvent, webhookEvents } from '../../src/config/router-config.ts'
+import { app, connectedClient, startServer, until } from './harness.ts'
+
+interface Batch {
+  readonly headers: Record<string, unknown>
+  readonly rawBody: string
+  readonly events: Readonly<Record<string, unknown>>[]
+}
+
+/** An application's endpoint; `answer` says with which status. */
+async function receiver(answer: (count: number) => number = () => 200) {
+  const batches: Batch[] = []
+  const server = createServer((request, response) => {
+    let rawBody = ''
+    request.setEncoding('utf8')
+    request.on('data', chunk => {
+      rawBody += chunk
+    })
+    request.on('end', () => {
+      batches.push({ headers: request.headers, rawBody, events: JSON.parse(rawBody).events })
+      response.writeHead(answer(batches.length), { location: '/elsewhere' }).end()
+    })
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const { port } = server.address() as AddressInfo
+  const events = () => batches.flatMap(batch => batch.events)
+  return { url: `http://127.0.0.1:${port}/hooks`, batches, events, names: () => events().map(event => event['name']) }
+}
+
+const quick = { webhookBatchMs: 5, webhookDebounceMs: 60, webhookRetryMs: 10, subscriptionCountMs: 20 }
+
+function hooked(url: string, events: readonly WebhookEvent[] = webhookEvents) {
+  return { apps: [{ ...app, clientEvents: true, subscriptionCount: true, webhooks: [{ url, events }] }], timings: quick }
+}
+
+test('the pusher package takes them for genuine, and for forged once a byte is changed', async () => {
+  const endpoint = await receiver()
+  const { port } = await startServer(hooked(endpoint.url))
+  await (await connectedClient(port)).subscribe('news')
+  await until(() => endpoint.batches.length > 0)
+  const [batch] = endpoint.batches
+  if (batch === undefined) throw new Error('no batch')
+  const pusher = new Pusher({ appId: app.id, key: app.key, secret: app.secret, host: '127.0.0.1' })
+  const genuine = pusher.webhook(batch)
+  expect(genuine.isValid()).toBe(true)
+  expect(Math.abs(genuine.getTime().getTime() - Date.now())).toBeLessThan(60_000)
+  expect(genuine.getEvents()).toContainEqual({ name: 'channel_occupied', channel: 'news' })
+  expect(pusher.webhook({ ...batch, rawBody: batch.rawBody.replace('news', 'mews') }).isValid()).toBe(false)
+})
+
+test('everything that happens on channels is told, in its order', async () => {
+  const endpoint = await receiver()
+  const { port } = await startServer(
+    hooked(
+      endpoint.url,
+      webhookEvents.filter(name => name !== 'subscription_count'),
+    ),
+  )
+  const [first, second] = await Promise.all([connectedClient(port), connectedClient(port)])
+  await first.join('presence-room', { user_id: 'ada' })
+  await second.join('presence-room', { user_id: 'ben' })
+  first.send({ event: 'client-hi', channel: 'presence-room', data: { n: 1 } })
+  await second.event('client-hi')
+  await first.subscribe('cache-empty')
+  const socketId = await first.socketId()
+  second.webSocket.close()
+  await until(() => endpoint.names().includes('member_removed'))
+  first.webSocket.close()
+  await until(() => endpoint.names().filter(name => name === 'channel_vacated').length === 2)
+  const told = endpoint.events()
+  expect(told.slice(0, 6)).toEqual([
+    { name: 'channel_occupied', channel: 'presence-room' },
+    { name: 'member_added', channel: 'presence-room', user_id: 'ada' },
+    { name: 'member_added', channel: 'presence-room', user_id: 'ben' },
+    { name: 'client_event', channel: 'presence-room', event: 'client-hi', data: '{"n":1}', socket_id: socketId, user_id: 'ada' },
+    { name: 'channel_occupied', channel: 'cache-empty' },
+    { name: 'cache_miss', channel: 'cache-empty' },
+  ])
+  expect(told.slice(6)).toEqual(
+    expect.arrayContaining([
+      { name: 'member_removed', channel: 'presence-room', user_id: 'ben' },
+      { name: 'member_removed', channel: 'presence-room', user_id: 'ada' },
+      { name: 'channel_vacated', channel: 'presence-room' },
+      { name: 'channel_vacated', channel: 'cache-empty' },
+    ]),
+  )
+})
+
+test('counts of subscribers are told', async () => {
+  const endpoint = await receiver()
+  const { port } = await startServer(hooked(endpoint.url, ['subscription_count']))
+  await (await connectedClient(port)).subscribe('news')
+  await until(() => endpoint.batches.length > 0)
+  expect(endpoint.events()).toEqual([{ name: 'subscription_count', channel: 'news', subscription_count: 1 }])
+})
+
+test('who comes back at once has not left', async () => {
+  const endpoint = await receiver()
+  const { port } = await startServer({ ...hooked(endpoint.url), timings: { ...quick, webhookDebounceMs: 5_000 } })
+  for (let round = 0; round < 3; round += 1) {
+    const client = await connectedClient(port)
+    await client.join('presence-room', { user_id: 'ada' })
+    client.webSocket.close()
+    await client.closed
+  }
+  const last = await connectedClient(port)
+  await last.join('presence-room', { user_id: 'ada' })
+  await last.subscribe('marker')
+  await until(() => endpoint.events().some(event => event['channel'] === 'marker'))
+  expect(endpoint.names().filter(name => name !== 'subscription_count')).toEqual(['channel_occupied', 'member_added', 'channel_occupied'])
+})
+
+test('an address hears only what it asked for, and of no user channels', async () => {
+  const endpoint = await receiver()
+  const { port } = await startServer(hooked(endpoint.url, ['channel_occupied']))
+  const client = await connectedClient(port)
+  await client.signIn({ id: 'ada' })
+  await client.join('presence-room', { user_id: 'ada' })
+  await until(() => endpoint.batches.length > 0)
+  expect(endpoint.events()).toEqual([{ name: 'channel_occupied', channel: 'presence-room' }])
+})
+
+test.each([500, 404, 302])('a batch that is answered with %i is sent again as it was, and later events wait for it', async status => {
+  const endpoint = await receiver(count => (count <= 3 ? status : 204))
+  const { server, port } = await startServer(hooked(endpoint.url, ['channel_occupied']))
+  const client = await connectedClient(port)
+  await client.subscribe('a')
+  await until(() => endpoint.batches.length >= 1)
+  await client.subscribe('b')
+  await until(() => endpoint.batches.length === 5)
+  const bodies = endpoint.batches.map(({ rawBody }) => rawBody)
+  expect(new Set(bodies.slice(0, 4)).size).toBe(1)
+  expect(endpoint.batches[4]?.events).toEqual([{ name: 'channel_occupied', channel: 'b' }])
+  await until(() => server.stats().webhooksSent === 2)
+  expect(server.stats()).toMatchObject({ webhookRetries: 3, webhookEventsDropped: 0 })
+})
+
+test('an address that never answers is given up, counted, and what comes later has its own time', async () => {
+  const endpoint = await receiver(count => (count < 1_000 ? 500 : 200))
+  const setup = hooked(endpoint.url, ['channel_occupied'])
+  const { server, port } = await startServer({ ...setup, timings: { ...quick, webhookRetryForMs: 40 } })
+  const client = await connectedClient(port)
+  for (const [index, channel] of ['a', 'b'].entries()) {
+    await client.subscribe(channel)
+    await until(() => server.stats().webhookEventsDropped === index + 1)
+  }
+  expect(server.stats().webhooksSent).toBe(0)
+})
+
+test('what waits is tried once more when the server stops', async () => {
+  const endpoint = await receiver()
+  const { server, port } = await startServer({ ...hooked(endpoint.url, ['channel_occupied']), timings: { webhookBatchMs: 60_000 } })
+  await (await connectedClient(port)).subscribe('news')
+  await server.close({ graceMs: 2_000 })
+  expect(endpoint.events()).toEqual([{ name: 'channel_occupied', channel: 'news' }])
+})
