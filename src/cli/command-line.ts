@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { addBacktest } from './commands/backtest.ts'
 import { addConsume } from './commands/consume.ts'
 import { addDev } from './commands/dev.ts'
 import { addDiff } from './commands/diff.ts'
@@ -42,6 +43,7 @@ function createProgram(): Command {
   addExplain(program)
   addTest(program)
   addDiff(program)
+  addBacktest(program)
   addRoutes(program)
   addGraph(program)
   addTypes(program)

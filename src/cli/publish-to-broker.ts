@@ -1,12 +1,9 @@
 import type { Broker } from '../brokers/broker.ts'
 import { didYouMean } from '../config/did-you-mean.ts'
-import { loadProject } from '../config/load-project.ts'
 import type { RouterConfig } from '../config/router-config.ts'
-import { hasErrors } from '../diagnostics/problem.ts'
-import { createLogger } from '../observe/logger.ts'
-import { BrokerSet, eventRecord, rawRecord } from '../runtime/broker-set.ts'
-import { StartError } from '../runtime/start-error.ts'
+import { eventRecord, rawRecord } from '../runtime/broker-set.ts'
 import { CommandFailure } from './failure.ts'
+import { openQuietBrokers } from './quiet-brokers.ts'
 
 /** What `router publish` sends. `raw`: the record's whole value. */
 export type PublishedRecord =
@@ -25,19 +22,14 @@ const timeoutMs = 30_000
 
 /** Writes one record to a broker of router.yaml; returns the broker's name. Rejects with StartError, CommandFailure or BrokerError. */
 export async function publishToBroker(root: string, name: string | undefined, record: PublishedRecord): Promise<string> {
-  const { router, problems, sources, secrets } = await loadProject({ root, env: process.env, mode: 'dev', paths: [] })
-  const ownProblems = problems.filter(({ file }) => file === 'router.yaml')
-  if (hasErrors(ownProblems)) throw new StartError('problems', 'router.yaml has problems', { problems: ownProblems, sources })
-  const broker = chosenBroker(router, name)
-  // The one error that ends the command says all there is to say; a client's own log would bury it.
-  const log = createLogger({ level: 'silent', pretty: false, redact: secrets })
-  const brokers = new BrokerSet({ clientId: router.name, log, embedded: false })
+  const { router, brokers } = await openQuietBrokers(root)
   try {
+    const broker = chosenBroker(router, name)
     await withTimeout(broker, write(brokers.get(broker, router), record))
+    return broker
   } finally {
     await brokers.close()
   }
-  return broker
 }
 
 /** Connects first: an address where nobody answers is told at once instead of after all retries. */

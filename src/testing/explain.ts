@@ -30,6 +30,8 @@ export interface RouteExplanation {
   readonly matched: boolean
   /** Why not, in one sentence; empty where it matched. */
   readonly why: string
+  /** It wants the message, which is not as it has to be: its dead-letter topic gets it. */
+  readonly deadLettered: boolean
   readonly steps: readonly StepExplanation[]
 }
 
@@ -62,7 +64,7 @@ export function explainMessage(
     const decoded = decodeRecord(subscription.envelope, record)
     if (decoded instanceof DecodeFailure) {
       const why = `the message cannot be decoded (${decoded.code}): ${decoded.message}`
-      routes.push(...subscription.routes.map(route => ({ route: route.id, matched: false, why, steps: [] })))
+      routes.push(...subscription.routes.map(route => ({ route: route.id, matched: false, why, deadLettered: true, steps: [] })))
       isNamed = true
       continue
     }
@@ -115,20 +117,24 @@ function explainRoute(
   message: MessageScope,
   options: ExplainOptions,
 ): RouteExplanation {
-  const why = isNamed ? whyNotTaken(route, message) : whyNotNamed(route, message.event)
-  if (why !== undefined) return { route: route.id, matched: false, why, steps: [] }
-  return { route: route.id, matched: true, why: '', steps: explainActions(subscription, route, message, options) }
+  if (!isNamed) return notTaken(route, whyNotNamed(route, message.event))
+  if (route.when !== undefined && !route.when(message)) return notTaken(route, whyConditionFails(route.when, message))
+  const wrong = route.schema?.check(message.data) ?? null
+  if (wrong !== null)
+    return {
+      ...notTaken(route, `the data does not fit ${route.schema?.file}, so that the message is dead-lettered: ${wrong}`),
+      deadLettered: true,
+    }
+  return { route: route.id, matched: true, why: '', deadLettered: false, steps: explainActions(subscription, route, message, options) }
+}
+
+function notTaken({ id }: RoutePlan, why: string): RouteExplanation {
+  return { route: id, matched: false, why, deadLettered: false, steps: [] }
 }
 
 function whyNotNamed({ events }: RoutePlan, event: string | undefined): string {
   const wanted = events.map(pattern => `\`${pattern}\``).join(' or ')
   return event === undefined ? `the message has no event name, and the route takes ${wanted}` : `the event is \`${event}\`, not ${wanted}`
-}
-
-function whyNotTaken(route: RoutePlan, message: MessageScope): string | undefined {
-  if (route.when !== undefined && !route.when(message)) return whyConditionFails(route.when, message)
-  const wrong = route.schema?.check(message.data) ?? null
-  return wrong === null ? undefined : `the data does not fit ${route.schema?.file}, so that the message is dead-lettered: ${wrong}`
 }
 
 function whyConditionFails(when: NonNullable<RoutePlan['when']>, scope: Scope): string {

@@ -1,0 +1,132 @@
+import { type Command, Option } from 'commander'
+import type { Blueprint } from '../../runtime/blueprint.ts'
+import type { BacktestReport } from '../../testing/backtest.ts'
+import type { BacktestHeading } from '../../testing/format-backtest.ts'
+import type { PastRange } from '../../testing/past-records.ts'
+import { CommandFailure } from '../failure.ts'
+import { wholeNumber } from '../flags.ts'
+import { hasColor, print } from '../output.ts'
+import { ProgressLine } from '../progress-line.ts'
+import { type GlobalOptions, projectRoot } from '../project-root.ts'
+import { openVersion } from '../project-version.ts'
+import { soundProject } from '../sound-project.ts'
+
+interface BacktestOptions extends GlobalOptions {
+  readonly topic?: string
+  readonly last?: number
+  readonly since?: string
+  readonly against: string
+  readonly broker?: string
+  readonly format: 'pretty' | 'json'
+}
+
+const usualMessages = 10_000
+
+export function addBacktest(program: Command): void {
+  program
+    .command('backtest')
+    .summary('what an edit would have done to past messages')
+    .description(
+      'Reads past messages from the broker, without a group, and runs two versions of the routes over them: an earlier one, and the\nproject as it is. Prints what the routes would treat differently. Nothing is executed, and no offset moves.\nExit code 0, or 1 when an action cannot be rendered that could be before.',
+    )
+    .option('--topic <topic>', 'only this topic (default: all that the routes read)')
+    .addOption(
+      new Option('--last <n>', `how many messages, shared out over all partitions (default: ${usualMessages})`)
+        .argParser(wholeNumber(1))
+        .conflicts('since'),
+    )
+    .option('--since <time>', 'messages since then: 1h, 7d, or a time such as 2026-01-31T12:00:00Z')
+    .option('--against <version>', 'the earlier version: a git revision or a folder', 'git:HEAD')
+    .option('--broker <name>', 'read everything from this broker of router.yaml')
+    .addOption(new Option('--format <format>', 'how to print').choices(['pretty', 'json']).default('pretty'))
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ router backtest --last 100000\n  $ router backtest --topic orders --since 1h --against git:main\n',
+    )
+    .action(async (_options: unknown, command: Command) => {
+      process.exitCode = await backtest(command.optsWithGlobals<BacktestOptions>())
+    })
+}
+
+async function backtest(options: BacktestOptions): Promise<number> {
+  const root = projectRoot(options)
+  const range = await readRange(options)
+  const before = await earlierVersion(root, options.against)
+  const after = await soundProject(root, 'the project has errors: mend them first (router validate)')
+  const { report, heading } = await run(root, before, after, range, options)
+  await show(report, heading, [...before.project.secrets, ...after.project.secrets], options.format)
+  return report.routes.some(({ differences }) => differences.some(({ kind }) => kind === 'fails')) ? 1 : 0
+}
+
+async function readRange({ last, since }: BacktestOptions): Promise<PastRange> {
+  if (since === undefined) return { kind: 'last', messages: last ?? usualMessages }
+  const { parseDuration } = await import('../../config/duration.ts')
+  const ago = parseDuration(since)
+  const timestamp = ago === undefined ? Date.parse(since) : Date.now() - ago
+  if (Number.isNaN(timestamp))
+    throw new CommandFailure(2, `--since ${since}: expected a duration or a time`, 'such as 1h, 7d or 2026-01-31T12:00:00Z')
+  return { kind: 'since', timestamp }
+}
+
+/** What is compiled needs its files no more. */
+async function earlierVersion(root: string, name: string): Promise<Blueprint> {
+  const version = openVersion(root, name)
+  try {
+    return await soundProject(version.root, `${name} has errors: what it routes cannot be told`)
+  } finally {
+    version.remove()
+  }
+}
+
+interface Ran {
+  readonly report: BacktestReport
+  readonly heading: BacktestHeading
+}
+
+async function run(root: string, before: Blueprint, after: Blueprint, range: PastRange, options: BacktestOptions): Promise<Ran> {
+  const [{ Backtest }, past, { findPastTopics }, { openQuietBrokers }] = await Promise.all([
+    import('../../testing/backtest.ts'),
+    import('../../testing/past-records.ts'),
+    import('../past-topics.ts'),
+    import('../quiet-brokers.ts'),
+  ])
+  const { router, brokers } = await openQuietBrokers(root)
+  try {
+    const subscriptions = [...before.plan.subscriptions, ...after.plan.subscriptions]
+    const { topics, notes } = await findPastTopics({ subscriptions, router, brokers, topic: options.topic, broker: options.broker })
+    const readings = await past.planReading(topics, range)
+    const progress = new ProgressLine(past.countMessages(readings), 'messages')
+    const test = new Backtest(before.plan, after.plan)
+    const unread: string[] = []
+    for (const reading of readings) {
+      const name = options.broker === undefined ? reading.broker.name : undefined
+      const rest = await past
+        .readPast(reading, record => {
+          test.take(name, record)
+          progress.show(test.messages)
+        })
+        .finally(() => progress.clear())
+      unread.push(...rest.map(({ topic, partition, end }) => `${topic}/${partition} was not given up to offset ${end}`))
+    }
+    const names = [...new Set(topics.map(({ topic }) => topic))]
+    return { report: test.report(), heading: { topics: names, against: options.against, notes: [...notes, ...unread] } }
+  } finally {
+    await brokers.close()
+  }
+}
+
+async function show(
+  report: BacktestReport,
+  heading: BacktestHeading,
+  secrets: readonly string[],
+  format: BacktestOptions['format'],
+): Promise<void> {
+  const { createRedactor, redactText } = await import('../../observe/redact.ts')
+  if (format === 'json') {
+    const line = createRedactor(() => secrets)(JSON.stringify({ ...heading, ...report }))
+    print(JSON.stringify(JSON.parse(line), null, 2))
+    return
+  }
+  const { formatBacktest } = await import('../../testing/format-backtest.ts')
+  print(redactText(formatBacktest(report, heading, { color: hasColor(process.stdout) }), secrets))
+}
