@@ -7,6 +7,13 @@ export { freePort } from './free-port.ts'
 
 const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
+export interface RouterProcessOptions {
+  readonly cwd: string
+  readonly env?: Readonly<Record<string, string>>
+  /** Takes what ends the process for good; default: the end of the test does. */
+  readonly cleanUp?: (end: () => Promise<void>) => void
+}
+
 /** The built command as a process of its own, as people run it. */
 export class RouterProcess {
   readonly child: ChildProcess
@@ -15,7 +22,7 @@ export class RouterProcess {
   readonly exited: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>
   readonly #waiting = new Set<() => void>()
 
-  constructor(args: readonly string[], options: { readonly cwd: string; readonly env?: Readonly<Record<string, string>> }) {
+  constructor(args: readonly string[], options: RouterProcessOptions) {
     const child = spawn(process.execPath, [main, ...args], {
       cwd: options.cwd,
       env: { ...process.env, ...options.env },
@@ -27,10 +34,8 @@ export class RouterProcess {
       for (const look of this.#waiting) look()
     })
     this.exited = new Promise(resolve => child.once('exit', (code, signal) => resolve({ code, signal })))
-    onTestFinished(async () => {
-      child.kill('SIGKILL')
-      await this.exited
-    })
+    const cleanUp = options.cleanUp ?? onTestFinished
+    cleanUp(() => this.kill())
   }
 
   /** The first line that has `text`, now or later. Rejects when the process ends before. */
