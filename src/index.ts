@@ -4,6 +4,7 @@ import type { RouterOptions, RunningRouter } from './runtime/router-options.ts'
 
 export { defineHandler, drop, type Handler, type HandlerContext, type HandlerEvent, PermanentError } from './actions/handler.ts'
 export { BrokerError, type BrokerErrorCode } from './brokers/broker.ts'
+export type { ChannelFeed } from './config/channel-subscriptions.ts'
 export type { Position, Problem, ProblemCode, Severity, SourceRange } from './diagnostics/problem.ts'
 export { type Authorize, type AuthorizeAnswer, type AuthorizeRequest, defineAuthorize } from './realtime/authorize.ts'
 export type { OutgoingEvent, ReloadResult, RouterAddress, RunningRouter } from './runtime/router-options.ts'
@@ -24,9 +25,10 @@ export async function createRouter(options: CreateRouterOptions): Promise<Runnin
     mode: 'run',
     env: process.env,
     log: createLogger({ level: 'info', pretty: false, redact: () => [...secrets] }),
+    ...options,
     onSecrets: values => {
       for (const value of values) secrets.add(value)
+      options.onSecrets?.(values)
     },
-    ...options,
   })
 }

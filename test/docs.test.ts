@@ -12,7 +12,15 @@ import { router } from './cli/router-command.ts'
 
 const run = promisify(execFile)
 const repository = fileURLToPath(new URL('..', import.meta.url))
-const pages = ['README.md', 'docs/route-language.md', 'docs/testing.md', 'docs/authoring.md', 'docs/realtime.md', 'docs/operations.md']
+const pages = [
+  'README.md',
+  'docs/route-language.md',
+  'docs/testing.md',
+  'docs/authoring.md',
+  'docs/realtime.md',
+  'docs/library.md',
+  'docs/operations.md',
+]
 const examples = (await readdir(join(repository, 'examples'), { recursive: true })).filter(name => name.endsWith('.md'))
 const allPages = [...pages, 'CHANGELOG.md', 'CONTRIBUTING.md', ...examples.map(name => join('examples', name))]
 const env = { APP_SECRET: 'a-secret-for-this-test', REVERB_APP_SECRET: 'a-secret-for-this-test' }
