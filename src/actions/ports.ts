@@ -7,6 +7,7 @@ export interface ActionPorts {
   readonly broadcast: Hub
   readonly emit: EmitPort
   readonly handlers: HandlerPort
+  readonly http: HttpPort
   readonly log: HandlerLog
 }
 
@@ -18,4 +19,26 @@ export interface EmitPort {
 export interface HandlerPort {
   /** `module` is relative to the project's root; undefined where the module could not be loaded or does not export a function. */
   get(module: string, exportName: string): Handler | undefined
+}
+
+export interface HttpPort {
+  /** Null where nobody keeps the answer. Rejects with HttpFailure: no answer, or one that is no success. */
+  send(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer | null>
+}
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  readonly url: string
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Buffer | undefined
+  readonly keepsAnswer: boolean
+}
+
+export interface HttpAnswer {
+  readonly status: number
+  /** Names in lower case; values of a name that repeats are joined. */
+  readonly headers: Readonly<Record<string, string>>
+  /** JSON as what it says, texts as texts, other bytes as a Buffer, nothing as null. */
+  readonly body: unknown
 }

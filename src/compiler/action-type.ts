@@ -1,3 +1,4 @@
+import type { HttpConfig } from '../config/router-config.ts'
 import type { ValuePath } from '../config/source-document.ts'
 import type { ProblemCode } from '../diagnostics/problem.ts'
 import type { CompiledAction, NamePlace } from './plan.ts'
@@ -30,6 +31,10 @@ export interface ActionSource {
   readonly apps: readonly string[]
   /** Names of the brokers in router.yaml. */
   readonly brokers: readonly string[]
+  /** What router.yaml lets `http` actions reach. */
+  readonly http: HttpConfig
+  /** The text without what came from the environment: for everything that people see. */
+  hide(text: string): string
   report(path: ValuePath, code: ProblemCode, message: string, hint?: string): void
   /** A name: every inserted value must be a non-empty scalar of characters the place allows. Undefined after reporting. */
   name(path: ValuePath, text: string, place: NamePlace): NameSource | undefined

@@ -137,6 +137,8 @@ function actionSource(section: SourceSection, type: ActionType, context: Templat
     broker: around.broker,
     apps: project.apps,
     brokers: project.brokers,
+    http: project.http,
+    hide: project.hide,
     report: (path: ValuePath, code, message, hint) => report.at(path, code, message, hint),
     name: (path, text, place) => compileName(context, path, text, place),
     data: (path, value) => compileData(context, path, value),

@@ -18,6 +18,8 @@ export interface PlanInput {
   /** Parsed JSON Schemas by their path relative to the project's root. */
   readonly eventSchemas: ReadonlyMap<string, unknown>
   fileExists(relative: string): boolean
+  /** Takes what came from the environment out of a text that people will see. */
+  hide?(text: string): string
 }
 
 /**
@@ -37,6 +39,8 @@ export function compilePlan(
     defaultBroker: router.broker,
     brokers: Object.keys(router.brokers),
     apps: router.server.apps.map(app => app.id),
+    http: router.http,
+    hide: text => input.hide?.(text) ?? text,
     actions,
     schemas: schemaCompiler(input.eventSchemas),
     eventSchemas: input.eventSchemas,

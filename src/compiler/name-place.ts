@@ -18,6 +18,8 @@ export interface NameRules {
   readonly inserted: Characters
   /** For hints. */
   readonly allowed: string
+  /** What an inserted value becomes; throws for one that it cannot take. */
+  readonly encode?: (text: string) => string
   /** Characters of the whole name. */
   readonly maxLength: number
 }
@@ -46,6 +48,20 @@ export const nameRules: Readonly<Record<NamePlace, NameRules>> = {
   event: { noun: 'an event name', fixed: printable, inserted: printable, allowed: 'printable characters', maxLength: 200 },
   id: { noun: 'an id', fixed: printable, inserted: printable, allowed: 'printable characters', maxLength: 500 },
   key: anything('a key', 'any characters'),
+  url: {
+    ...anything('an address', 'anything but spaces and control characters'),
+    fixed: characters(code => code > 0x20 && code !== 0x7f, 0xa1),
+    encode: encodeURIComponent,
+    maxLength: 8_000,
+  },
+  // RFC 9110: visible ASCII and spaces; other bytes are read differently everywhere.
+  httpHeader: {
+    noun: 'an HTTP header',
+    fixed: characters(code => code >= 0x20 && code !== 0x7f, asciiOnly),
+    inserted: characters(code => code >= 0x20 && code !== 0x7f, asciiOnly),
+    allowed: 'printable ASCII characters',
+    maxLength: 8_000,
+  },
   header: {
     ...anything('a header', 'anything but line breaks and NUL'),
     fixed: characters(code => code !== 0 && code !== 0x0a && code !== 0x0d, 0x80),

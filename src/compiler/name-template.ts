@@ -127,7 +127,8 @@ function compileJoin(template: CompiledTemplate, rules: NameRules): Template<str
 
 function insert(slot: Slot, value: unknown): string {
   if (typeof value === 'string') {
-    if (value.length !== 0 && firstIllegal(value, slot.rules.inserted) === -1) return value
+    if (value.length !== 0 && firstIllegal(value, slot.rules.inserted) === -1)
+      return slot.rules.encode === undefined ? value : encoded(slot, slot.rules.encode, value)
   } else if (typeof value === 'number') {
     const text = String(value)
     if (Number.isFinite(value) && firstIllegal(text, slot.rules.inserted) === -1) return text
@@ -137,6 +138,15 @@ function insert(slot: Slot, value: unknown): string {
     return value.toString()
   }
   throw new TemplateError(whyNot(slot, value), slot.template)
+}
+
+function encoded(slot: Slot, encode: (text: string) => string, value: string): string {
+  try {
+    return encode(value)
+  } catch {
+    // A half of a surrogate pair is no text.
+    throw new TemplateError(`${slot.text} is not well-formed text`, slot.template)
+  }
 }
 
 function whyNot(slot: Slot, value: unknown): string {

@@ -235,4 +235,4 @@ export class ActionSignal {
   }
 }
 
-export type NamePlace = 'channel' | 'event' | 'topic' | 'key' | 'header' | 'id'
+export type NamePlace = 'channel' | 'event' | 'topic' | 'key' | 'header' | 'httpHeader' | 'url' | 'id'

@@ -1,3 +1,4 @@
+import type { HttpConfig } from '../config/router-config.ts'
 import type { ActionType } from './action-type.ts'
 import type { SchemaCompiler } from './data-schema.ts'
 
@@ -7,6 +8,10 @@ export interface ProjectContext {
   readonly defaultBroker: string
   readonly brokers: readonly string[]
   readonly apps: readonly string[]
+  /** What `http` actions may reach. */
+  readonly http: HttpConfig
+  /** Takes what came from the environment out of a text that people will see. */
+  readonly hide: (text: string) => string
   readonly actions: readonly ActionType[]
   readonly schemas: SchemaCompiler
   /** Parsed JSON Schemas by their path relative to the project's root. */

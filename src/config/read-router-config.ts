@@ -4,6 +4,7 @@ import { ConfigReader } from './config-reader.ts'
 import { didYouMean } from './did-you-mean.ts'
 import { readChannelRules } from './read-channel-rules.ts'
 import type { LoadMode } from './read-document.ts'
+import { readHttp } from './read-http.ts'
 import { readKafkaSecurity, type SecurityContext } from './read-kafka-security.ts'
 import { readServer } from './read-server.ts'
 import type { BrokerConfig, ConsumerProperties, RouterConfig } from './router-config.ts'
@@ -25,6 +26,7 @@ export function readRouterConfig(
     brokers,
     server: readServer(reader, mode, problems),
     channels: readChannelRules(reader, fileExists, problems),
+    http: readHttp(reader),
     defaults: reader.map(['defaults']) ?? {},
     shutdown: { graceMs: reader.duration(['shutdown', 'grace'], 25_000), rebalanceMs: reader.duration(['shutdown', 'rebalance'], 5_000) },
   }

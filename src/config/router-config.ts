@@ -10,7 +10,18 @@ export interface RouterConfig {
   /** `defaults:` as written; the compiler merges it under each file's. */
   readonly defaults: Readonly<Record<string, unknown>>
   readonly channels: readonly ChannelRule[]
+  readonly http: HttpConfig
   readonly shutdown: ShutdownConfig
+}
+
+/** What `http` actions may reach. */
+export interface HttpConfig {
+  /** Names, `*.example.com` for all below one; undefined: every public host. */
+  readonly hosts: readonly string[] | undefined
+  /** Private addresses and networks (`10.0.0.0/8`) that may be called. */
+  readonly networks: readonly string[]
+  /** Of an answer that is kept. */
+  readonly responseBytes: number
 }
 
 export type BrokerConfig = KafkaBrokerConfig | MemoryBrokerConfig

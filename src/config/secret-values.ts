@@ -12,13 +12,15 @@ const publicPlaces: Readonly<Record<SchemaName, readonly RegExp[]>> = {
     /^server\.origins\./,
     /^server\.limits\./,
     /^server\.apps\.\d+\.(id|key)$/,
+    /^idempotency\.(?!url$)/,
+    /^http\./,
     /^shutdown\./,
   ],
   routes: [/^(topics|broker|group|from|concurrency|enabled)(\.|$)/, /^(window|batch|defaults)\./],
   tests: [],
 }
 
-/** Values a log must never show: whatever came from the environment, but for public places, every app's secret, every broker's password. */
+/** Values a log must never show: whatever came from the environment, but for public places, every app's secret, every broker's and store's password. */
 export function secretsOf(open: OpenDocument, schema: SchemaName): readonly string[] {
   const secrets = new Set<string>()
   for (const { path, value } of open.taken) {

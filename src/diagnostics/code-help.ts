@@ -117,6 +117,7 @@ const help: Readonly<Partial<Record<ProblemCode, CodeHelp>>> = {
     },
   },
   'field-type': inAction('broadcast: "user.{{data.user}}"', 'broadcast: "user.{{data.user.name}}"', withSchema, schemaLine),
+  'http-address': inAction('http: "https://{{data.host}}/orders"', 'http: "https://api.example/orders/{{data.order_id}}"'),
   'broker-unknown': inRoutes(
     plain.replace('topics: orders', 'topics: orders\nbroker: kafak'),
     plain.replace('topics: orders', 'topics: orders\nbroker: kafka'),

@@ -48,6 +48,7 @@ const problemCodes = {
   fanout: 'A subscription with `role: fanout` has what only `role: work` can have',
   'dead-letter-policy': 'deadLetter: none stands without onFailure',
   'channel-rule': 'A channel rule contradicts itself, or another one',
+  'http-address': 'An http action calls an address, or sends a header, that it may not',
   'app-unknown': 'A broadcast names an app that router.yaml does not define',
 } as const
 

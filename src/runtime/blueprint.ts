@@ -40,7 +40,10 @@ export async function draftBlueprint(options: BlueprintOptions): Promise<Bluepri
     ...(channels === undefined ? {} : { channels }),
   })
   const router = options.adjust?.(project.router) ?? project.router
-  const { plan, problems } = compilePlan({ ...project, router }, actionTypes(options.ports ?? idlePorts))
+  const { plan, problems } = compilePlan(
+    { ...project, router, hide: text => redactText(text, project.secrets) },
+    actionTypes(options.ports ?? idlePorts),
+  )
   return {
     project: { ...project, router },
     plan,
@@ -75,5 +78,6 @@ const idlePorts: ActionPorts = {
   broadcast: { hasSubscribers: () => false, broadcast: () => {} },
   emit: { emit: () => Promise.reject(new Error('this plan is for looking at, not for running')) },
   handlers: { get: () => undefined },
+  http: { send: () => Promise.reject(new Error('this plan is for looking at, not for running')) },
   log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
 }

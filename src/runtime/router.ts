@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { resolve } from 'node:path'
+import { createHttpClient } from '../actions/http-client.ts'
 import type { ActionPorts } from '../actions/ports.ts'
 import { BrokerError } from '../brokers/broker.ts'
 import type { RoutingPlan, SubscriptionPlan } from '../compiler/plan.ts'
@@ -47,6 +48,7 @@ class Router implements RunningRouter {
   readonly #generations: Generations
   readonly #reloads = { applied: 0, rejected: 0 }
   readonly #stopping = new AbortController()
+  readonly #http = createHttpClient(() => this.#generation().project.router.http)
   readonly #limit: MessageLimit | undefined
   #isDone: () => void = () => {}
   #isReady: () => void = () => {}
@@ -199,6 +201,7 @@ class Router implements RunningRouter {
     const { brokers, server, inspector } = this.#running()
     await inspector?.page.close()
     await server.close({ graceMs: socketsMs })
+    await this.#http.close()
     await brokers.close()
   }
 
@@ -216,6 +219,7 @@ class Router implements RunningRouter {
         },
       },
       handlers: this.#generations.handlers,
+      http: this.#http,
       log: this.#options.log,
     }
   }

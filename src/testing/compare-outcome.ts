@@ -24,8 +24,8 @@ export function compareOutcome(expected: Readonly<Record<string, unknown>>, outc
 }
 
 function actualFor(key: string, outcome: CaseOutcome): unknown {
-  const { routes, broadcasts, invocations, emits, attempts, deadLetters, skipped } = outcome
-  const all: Readonly<Record<string, unknown>> = { routes, broadcasts, invocations, emits, attempts, deadLetters, skipped }
+  const { routes, broadcasts, invocations, emits, requests, attempts, deadLetters, skipped } = outcome
+  const all: Readonly<Record<string, unknown>> = { routes, broadcasts, invocations, emits, requests, attempts, deadLetters, skipped }
   return all[key]
 }
 

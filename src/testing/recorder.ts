@@ -18,6 +18,8 @@ export interface Outcome {
   readonly broadcasts: readonly Recorded[]
   readonly invocations: readonly Recorded[]
   readonly emits: readonly Recorded[]
+  /** Calls of `http` actions; each is answered with status 200 and no body. */
+  readonly requests: readonly Recorded[]
   readonly deadLetters: readonly Recorded[]
 }
 
@@ -41,6 +43,7 @@ export class Recorder {
   #broadcasts: Placed<Recorded>[] = []
   #invocations: Placed<{ handler: string; attempts: number; details: Recorded; identity: string }>[] = []
   #emits: Placed<Recorded>[] = []
+  #requests: Placed<Recorded>[] = []
   #deadLetters: Placed<Recorded>[] = []
   #placeOfLetter: (letter: DeadLetterRecord) => Place = () => []
   #mocks: ReadonlyMap<string, Mock> = new Map()
@@ -63,6 +66,12 @@ export class Recorder {
         },
       },
       handlers: { get: (module, exportName) => this.#handler(module, exportName) },
+      http: {
+        send: async ({ method, url, headers, body }) => {
+          this.#requests.push(this.#placed({ method, url, headers, ...(body === undefined ? {} : { body: parsed(body) }) }))
+          return { status: 200, headers: {}, body: null }
+        },
+      },
       log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
     }
   }
@@ -73,6 +82,7 @@ export class Recorder {
     this.#broadcasts = []
     this.#invocations = []
     this.#emits = []
+    this.#requests = []
     this.#deadLetters = []
     this.#calls.clear()
     this.#mocks = mocks
@@ -92,6 +102,7 @@ export class Recorder {
       broadcasts: inOrder(this.#broadcasts),
       invocations: inOrder(this.#invocations).map(({ handler, attempts, details }) => ({ handler, ...details, attempts })),
       emits: inOrder(this.#emits),
+      requests: inOrder(this.#requests),
       deadLetters: inOrder(this.#deadLetters),
     }
   }

@@ -1,5 +1,5 @@
 import type { Handler, HandlerLog } from '../../src/actions/handler.ts'
-import type { ActionPorts } from '../../src/actions/ports.ts'
+import type { ActionPorts, HttpAnswer, HttpPort, HttpRequest } from '../../src/actions/ports.ts'
 import type { OutgoingRecord } from '../../src/brokers/broker.ts'
 import type { Attempt, RoutePlan, SourceRecord } from '../../src/compiler/plan.ts'
 import type { Scope } from '../../src/compiler/scope.ts'
@@ -10,19 +10,22 @@ export interface Recorded {
   readonly broadcasts: { app: string; channel: string; event: string; data: unknown; except: string | undefined }[]
   readonly asked: string[]
   readonly emits: { broker: string; record: OutgoingRecord }[]
+  readonly requests: HttpRequest[]
   readonly logs: [string, object, string][]
 }
 
 export interface RunningOptions extends CompileOptions {
   /** Channels somebody listens to; default: all. */
   readonly heard?: (channel: string) => boolean
+  /** Default: requests are noted, and answered with 204. */
+  readonly http?: HttpPort
   /** By `module#export`. */
   readonly code?: Readonly<Record<string, Handler>>
 }
 
 /** Compiles the given actions into one route and runs them against ports that note what happens. */
 export function running(actions: readonly unknown[], options: RunningOptions = {}) {
-  const recorded: Recorded = { broadcasts: [], asked: [], emits: [], logs: [] }
+  const recorded: Recorded = { broadcasts: [], asked: [], emits: [], requests: [], logs: [] }
   const plan = compileOne(routeFile(actions), { ...options, ports: recordingPorts(recorded, options) })
   const [route] = plan.routes
   if (route === undefined) throw new Error('no route')
@@ -30,6 +33,10 @@ export function running(actions: readonly unknown[], options: RunningOptions = {
     recorded,
     summaries: route.actions.map(({ action }) => action.summary),
     handlers: route.actions.map(({ action }) => action.handler),
+    render(fields: Partial<Scope> = {}, position = 0): unknown {
+      const scope = scopeOf(fields)
+      return route.actions[position]?.action.render(scope, attemptOf(route, scope, { position }))
+    },
     run(fields: Partial<Scope> = {}, attempt: Partial<Attempt> = {}, position = 0): unknown {
       const scope = scopeOf(fields)
       return route.actions[position]?.action.run(scope, attemptOf(route, scope, { position, ...attempt }))
@@ -92,6 +99,12 @@ function recordingPorts(recorded: Recorded, options: RunningOptions): ActionPort
     emit: {
       async emit(broker, record) {
         recorded.emits.push({ broker, record })
+      },
+    },
+    http: options.http ?? {
+      async send(request): Promise<HttpAnswer> {
+        recorded.requests.push(request)
+        return { status: 204, headers: {}, body: null }
       },
     },
     handlers: { get: (module, exportName) => options.code?.[`${module}#${exportName}`] },

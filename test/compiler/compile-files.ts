@@ -11,6 +11,7 @@ const silentPorts: ActionPorts = {
   broadcast: { hasSubscribers: () => false, broadcast: () => {} },
   emit: { emit: async () => {} },
   handlers: { get: () => undefined },
+  http: { send: async () => null },
   log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
 }
 
