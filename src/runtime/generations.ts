@@ -50,7 +50,7 @@ export interface PlanOverrides {
 }
 
 /** How long a file may stay half written before that is called broken, in ms; looked at again this often while it changes. */
-const halfWrittenMs = 250
+const halfWrittenMs = 200
 const mostLooks = 5
 
 /** Makes generations and holds the current one. Drafting changes nothing: only `adopt` does. */
