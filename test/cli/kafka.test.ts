@@ -45,7 +45,7 @@ test('run waits for a broker that is not up yet, and still stops with exit code 
   const { root } = await makeProject({ 'router.yaml': routerYaml('127.0.0.1:1'), 'routes/a.yaml': routes })
   const run = new RunningCommand(['run', '--port', '0'], { cwd: root })
   const { groups } = await run.says(/"port":(?<port>\d+),"msg":"listening"/)
-  await run.says(/the broker cannot be reached/)
+  await run.says(/cannot reach Kafka at 127\.0\.0\.1:1/)
   const address = `http://127.0.0.1:${groups?.['port']}`
   expect((await fetch(`${address}/healthz`)).status).toBe(200)
   expect((await fetch(`${address}/readyz`)).status).toBe(503)

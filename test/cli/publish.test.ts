@@ -25,7 +25,7 @@ describe('publish', () => {
     const args = ['publish', 'orders', 'order.created', '{"n": 1}', '--key', 'k1', '--id', 'id-1']
     const { code, stdout } = await router(args, { cwd: project.root })
     expect({ code, stdout }).toEqual({ code: 0, stdout: 'published order.created to orders (router dev), id id-1\n' })
-    const { groups } = await dev.says(/got: "(?<event>.*)"/)
+    const { groups } = await dev.says(/got it.*"got":"(?<event>.*)"/)
     expect(groups?.['event']).toContain('id-1')
     expect(groups?.['event']).toContain('k1')
     expect(groups?.['event']).toContain('order.created')
@@ -45,7 +45,7 @@ describe('publish', () => {
       cwd: project.root,
     })
     expect({ code, stdout }).toEqual({ code: 0, stdout: 'published 45 bytes to orders (router dev)\n' })
-    const { groups } = await dev.says(/got: "(?<event>.*)"/)
+    const { groups } = await dev.says(/got it.*"got":"(?<event>.*)"/)
     expect(groups?.['event']).toContain('legacy.order')
   })
 
