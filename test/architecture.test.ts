@@ -5,7 +5,7 @@ import { importsOf, readSources, type SourceFile, withoutComments } from './sour
 const contracts = ['brokers/broker.ts', 'realtime/hub.ts']
 
 const core = ['diagnostics', 'config', 'compiler', 'engine']
-const parts = [...core, 'actions', 'brokers', 'realtime', 'reload', 'observe', 'inspector']
+const parts = [...core, 'actions', 'brokers', 'realtime', 'stores', 'reload', 'observe', 'inspector']
 
 /** What each room may import beside itself: rooms, or single files. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
@@ -41,6 +41,9 @@ const seams: Readonly<Record<string, RegExp>> = {
   chokidar: /^reload\//,
   pino: /^observe\//,
   'prom-client': /^observe\//,
+  ioredis: /^stores\//,
+  'classic-level': /^stores\//,
+  'lru-cache': /^stores\//,
 }
 
 const mostLines = 450

@@ -41,6 +41,7 @@ export function compilePlan(
     apps: router.server.apps.map(app => app.id),
     http: router.http,
     hide: text => input.hide?.(text) ?? text,
+    idempotencyTtlMs: router.idempotency.ttlMs,
     actions,
     schemas: schemaCompiler(input.eventSchemas),
     eventSchemas: input.eventSchemas,

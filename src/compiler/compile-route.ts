@@ -1,7 +1,8 @@
 import { type ActionSurroundings, compileAction, levelDeadLetter } from './compile-action.ts'
+import { compileIdempotency } from './compile-idempotency.ts'
 import { compileCondition } from './condition.ts'
 import { eventPatternFault } from './event-matcher.ts'
-import type { ActionPlan, DataSchema, DeadLetterPolicy, RoutePlan } from './plan.ts'
+import type { ActionPlan, DataSchema, DeadLetterPolicy, EnvelopePlan, RoutePlan } from './plan.ts'
 import { mergePolicies, type Policies } from './policies.ts'
 import { presentPaths } from './present-paths.ts'
 import type { ProjectContext } from './project-context.ts'
@@ -15,6 +16,7 @@ export interface RouteSurroundings {
   /** The subscription's name. */
   readonly subscription: string
   readonly broker: string
+  readonly envelope: EnvelopePlan
   readonly policies: Policies
   readonly deadLetter: DeadLetterPolicy
 }
@@ -46,6 +48,11 @@ export function compileRoute(section: SourceSection, name: string, around: Route
     when,
     schema,
     actions,
+    idempotency: compileIdempotency(section, {
+      context: { report, results: [], item: false, schemas: { data }, present: new Set(present) },
+      envelope: around.envelope,
+      ttlMs: around.project.idempotencyTtlMs,
+    }),
     deadLetter,
     retry: policies.retry,
     keepsResults: actions.some(action => action.as !== undefined),

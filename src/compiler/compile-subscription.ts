@@ -31,7 +31,8 @@ export function compileSubscription(section: SourceSection, around: FileSurround
   const inherited = role === 'fanout' ? { ...around, ...countingFailures(around.policies) } : around
   const policies = mergePolicies(inherited.policies, defaults)
   const deadLetter = levelDeadLetter(defaults, policies, inherited.deadLetter)
-  const surroundings: RouteSurroundings = { project, subscription: name, broker, policies, deadLetter }
+  const envelope = compileEnvelope(section)
+  const surroundings: RouteSurroundings = { project, subscription: name, broker, envelope, policies, deadLetter }
   const routes = compileRoutes(section.section('routes'), surroundings)
   const batch = section.section('batch')
   const window = section.section('window')
@@ -45,7 +46,7 @@ export function compileSubscription(section: SourceSection, around: FileSurround
     from: compileFrom(section),
     ordering: section.oneOf('ordering', ['key', 'partition', 'none']) ?? 'key',
     batch: { size: batch.count('size') ?? 100, timeoutMs: batch.duration('timeout') },
-    envelope: compileEnvelope(section),
+    envelope,
     concurrency: section.count('concurrency') ?? 64,
     window: { messages: window.count('messages') ?? 10_000, bytes: window.size('bytes') ?? 64 * 1_048_576 },
     routes,

@@ -47,6 +47,13 @@ export const nameRules: Readonly<Record<NamePlace, NameRules>> = {
   },
   event: { noun: 'an event name', fixed: printable, inserted: printable, allowed: 'printable characters', maxLength: 200 },
   id: { noun: 'an id', fixed: printable, inserted: printable, allowed: 'printable characters', maxLength: 500 },
+  idempotency: {
+    noun: 'an idempotency key',
+    fixed: printable,
+    inserted: printable,
+    allowed: 'printable characters',
+    maxLength: 500,
+  },
   key: anything('a key', 'any characters'),
   url: {
     ...anything('an address', 'anything but spaces and control characters'),

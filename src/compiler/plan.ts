@@ -1,5 +1,5 @@
 import type { SourceRange } from '../diagnostics/problem.ts'
-import type { Condition, Scope } from './scope.ts'
+import type { Condition, Scope, Template } from './scope.ts'
 
 /** Everything the engine needs to route messages, compiled from all files of a project. Immutable: a reload makes a new one. */
 export interface RoutingPlan {
@@ -86,11 +86,24 @@ export interface RoutePlan {
   /** Checks `data` against the route's JSON Schema. */
   readonly schema: DataSchema | undefined
   readonly actions: readonly ActionPlan[]
+  /** Undefined: a message runs as often as it is delivered. */
+  readonly idempotency: IdempotencyPlan | undefined
   /** For messages whose data fails the schema. */
   readonly deadLetter: DeadLetterPolicy
   readonly retry: RetryPolicy
   /** Some action keeps its result (`as`): each message then needs `results` of its own. */
   readonly keepsResults: boolean
+}
+
+/** The route completes once for each key, as long as the key is remembered. */
+export interface IdempotencyPlan {
+  /** As written, for people. */
+  readonly text: string
+  /** Within the route. Throws TemplateError. */
+  readonly key: Template<string>
+  readonly ttlMs: number
+  /** A completed key that comes again with another event or other data is an error. */
+  readonly check: boolean
 }
 
 export interface DataSchema {
@@ -235,4 +248,4 @@ export class ActionSignal {
   }
 }
 
-export type NamePlace = 'channel' | 'event' | 'topic' | 'key' | 'header' | 'httpHeader' | 'url' | 'id'
+export type NamePlace = 'channel' | 'event' | 'topic' | 'key' | 'header' | 'httpHeader' | 'url' | 'id' | 'idempotency'

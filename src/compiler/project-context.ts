@@ -12,6 +12,8 @@ export interface ProjectContext {
   readonly http: HttpConfig
   /** Takes what came from the environment out of a text that people will see. */
   readonly hide: (text: string) => string
+  /** How long a completed idempotency key is remembered where a route does not say, in ms. */
+  readonly idempotencyTtlMs: number
   readonly actions: readonly ActionType[]
   readonly schemas: SchemaCompiler
   /** Parsed JSON Schemas by their path relative to the project's root. */

@@ -4,6 +4,7 @@ import { ConfigReader } from './config-reader.ts'
 import { didYouMean } from './did-you-mean.ts'
 import { readChannelRules } from './read-channel-rules.ts'
 import type { LoadMode } from './read-document.ts'
+import { readIdempotency } from './read-idempotency.ts'
 import { readHttp } from './read-http.ts'
 import { readKafkaSecurity, type SecurityContext } from './read-kafka-security.ts'
 import { readServer } from './read-server.ts'
@@ -28,6 +29,7 @@ export function readRouterConfig(
     channels: readChannelRules(reader, fileExists, problems),
     http: readHttp(reader),
     defaults: reader.map(['defaults']) ?? {},
+    idempotency: readIdempotency(reader, problems),
     shutdown: { graceMs: reader.duration(['shutdown', 'grace'], 25_000), rebalanceMs: reader.duration(['shutdown', 'rebalance'], 5_000) },
   }
   return { config, problems }

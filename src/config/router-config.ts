@@ -11,8 +11,22 @@ export interface RouterConfig {
   readonly defaults: Readonly<Record<string, unknown>>
   readonly channels: readonly ChannelRule[]
   readonly http: HttpConfig
+  readonly idempotency: IdempotencyConfig
   readonly shutdown: ShutdownConfig
 }
+
+/** Where keys are kept that routes with `idempotency` have worked on. */
+export type IdempotencyConfig = {
+  /** How long a completed key is remembered where a route does not say. */
+  readonly ttlMs: number
+  /** How long a claim holds without being renewed. */
+  readonly leaseMs: number
+} & (
+  | { readonly store: 'memory' }
+  /** `path`: a folder, relative to the project. */
+  | { readonly store: 'level'; readonly path: string }
+  | { readonly store: 'redis'; readonly url: string }
+)
 
 /** What `http` actions may reach. */
 export interface HttpConfig {

@@ -43,6 +43,7 @@ const formats = {
   'signalbox-brokers': (text: string) => splitList(text).every(part => parseHostPort(part) !== undefined),
   'signalbox-origin': isOrigin,
   'signalbox-http-url': (text: string) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol),
+  'signalbox-redis-url': (text: string) => URL.canParse(text) && /^rediss?:$/.test(new URL(text).protocol) && new URL(text).host !== '',
   'signalbox-network': isNetwork,
 }
 

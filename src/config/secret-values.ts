@@ -26,7 +26,7 @@ export function secretsOf(open: OpenDocument, schema: SchemaName): readonly stri
   for (const { path, value } of open.taken) {
     if (!publicPlaces[schema].some(place => place.test(path.join('.'))) && isWorthHiding(value)) secrets.add(value)
   }
-  if (schema === 'router') for (const secret of [...appSecrets(open), ...brokerSecrets(open)]) secrets.add(secret)
+  if (schema === 'router') for (const secret of [...appSecrets(open), ...brokerSecrets(open), ...storeSecrets(open)]) secrets.add(secret)
   return [...secrets]
 }
 
@@ -48,6 +48,11 @@ function brokerSecrets(open: OpenDocument): readonly string[] {
     .flatMap(name => [valueAt(open, ['brokers', name, 'sasl', 'password']), valueAt(open, ['brokers', name, 'ssl', 'passphrase'])])
     .filter(value => typeof value === 'string')
     .filter(isWorthHiding)
+}
+
+function storeSecrets(open: OpenDocument): readonly string[] {
+  const url = valueAt(open, ['idempotency', 'url'])
+  return typeof url === 'string' && URL.canParse(url) ? [new URL(url).password].filter(isWorthHiding) : []
 }
 
 function valueAt(open: OpenDocument, path: ValuePath): unknown {

@@ -157,6 +157,8 @@ const help: Readonly<Partial<Record<ProblemCode, CodeHelp>>> = {
     },
     right: { 'routes/a.yaml': plain, 'routes/b.yaml': plain.replace('orders', 'payments') },
   },
+  'idempotency-key': inRoute('idempotency: { key: orders }', 'idempotency: { key: "{{data.order_id}}" }'),
+  'idempotency-store': { note: 'Another router holds the folder, or it cannot be written: see `idempotency` in router.yaml.' },
   'dead-letter-policy': inRoute('deadLetter: none', 'deadLetter: none\n    onFailure: skip'),
   fanout: inRoutes(route('emit: order-audit', '', 'role: fanout\n'), route('broadcast: private-admin.orders', '', 'role: fanout\n')),
   'channel-rule': { note: 'Look at the rules under `channels:` in router.yaml that the message names.' },

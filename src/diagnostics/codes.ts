@@ -46,6 +46,8 @@ const problemCodes = {
   'broker-missing': 'Several brokers are defined and none is the default',
   'group-conflict': 'Two subscriptions use one consumer group',
   fanout: 'A subscription with `role: fanout` has what only `role: work` can have',
+  'idempotency-key': 'An idempotency key cannot tell messages apart',
+  'idempotency-store': 'The idempotency store cannot be opened',
   'dead-letter-policy': 'deadLetter: none stands without onFailure',
   'channel-rule': 'A channel rule contradicts itself, or another one',
   'http-address': 'An http action calls an address, or sends a header, that it may not',

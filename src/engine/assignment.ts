@@ -1,5 +1,6 @@
 import type { SourceRecord } from '../compiler/plan.ts'
 import { AttemptReleased, AttemptTimeout } from './attempt-run.ts'
+import type { ClaimGuard } from './claim-guard.ts'
 import { OffsetTracker } from './offset-tracker.ts'
 import type { Cancel, Clock } from './ports.ts'
 
@@ -98,27 +99,24 @@ export class Assignment {
 
   /**
    * A result, bounded by a time-out and by the partition's release: then `attempt` is aborted and the promise rejects with AttemptTimeout
-   * or AttemptReleased. A result that comes later is ignored.
+   * or AttemptReleased, or with what the guard says when its lease is lost. A result that comes later is ignored.
    */
-  settle(result: PromiseLike<unknown>, timeoutMs: number, attempt?: { abort(reason: Error): void }): Promise<unknown> {
+  settle(result: PromiseLike<unknown>, timeoutMs: number, attempt?: { abort(reason: Error): void }, guard?: ClaimGuard): Promise<unknown> {
     return new Promise((resolve, reject) => {
       let cancel: Cancel = () => {}
-      const release = () => {
-        cancel()
-        const reason = new AttemptReleased()
-        attempt?.abort(reason)
-        reject(reason)
-      }
       const end = () => {
         cancel()
         this.#attempts.delete(release)
+        guard?.forget(abort)
       }
-      cancel = this.#clock.schedule(timeoutMs, () => {
-        this.#attempts.delete(release)
-        const reason = new AttemptTimeout(timeoutMs)
+      const abort = (reason: Error) => {
+        end()
         attempt?.abort(reason)
         reject(reason)
-      })
+      }
+      const release = () => abort(new AttemptReleased())
+      cancel = this.#clock.schedule(timeoutMs, () => abort(new AttemptTimeout(timeoutMs)))
+      guard?.watch(abort)
       if (this.state === 'released') release()
       else this.#attempts.add(release)
       // A promise-like of somebody's own making may throw instead of rejecting: Promise.resolve turns that into a rejection.

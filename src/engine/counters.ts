@@ -13,6 +13,13 @@ export class SubscriptionCounters {
   commits = 0
   commitFailures = 0
   deadLetterFailures = 0
+  /** Messages that waited because somebody else worked on their idempotency key. */
+  idempotencyWaits = 0
+  leasesLost = 0
+  /** Questions that the idempotency store did not answer. */
+  storeFailures = 0
+  /** Routes of messages that wait at the moment because it does not answer. */
+  waitingForStore = 0
   readonly skips = new Map<string, number>()
   readonly routes = new Map<string, RouteCounters>()
   /** Of messages that waited for something; one count per bucket of `durationBoundsMs` and one for the rest. */
@@ -50,6 +57,8 @@ export class RouteCounters {
   /** A handler returned `drop()`. */
   dropped = 0
   deadLettered = 0
+  /** Its idempotency key was completed before. */
+  duplicate = 0
   /** Given up under `deadLetter: none`, `onFailure: skip`. */
   failed = 0
 }

@@ -28,8 +28,36 @@ export interface EnginePorts {
   /** In [0, 1). */
   readonly random: () => number
   readonly log: EngineLog
+  /** Where routes with `idempotency` keep their keys; undefined where no route has it. */
+  readonly idempotency?: IdempotencyPort | undefined
   /** Writes a dead letter; resolves when the broker has acknowledged it. */
   readonly writeDeadLetter: (record: DeadLetterRecord) => Promise<void>
+}
+
+/** `claimed`: ours, also where it was already. `busy`: somebody else works on the key. A map: it is completed. */
+export type ClaimAnswer = 'claimed' | 'busy' | { readonly check: string }
+
+export interface KeyHolding {
+  readonly key: string
+  readonly owner: string
+}
+
+/**
+ * The side of an idempotency store that the engine uses. What needs no waiting is answered at once. Promises settle within the store's
+ * own time-out; where one rejects, what was asked for may have happened all the same.
+ */
+export interface IdempotencyPort {
+  /** How long a claim holds without being renewed, in ms. */
+  readonly leaseMs: number
+  /** A token that nobody else has ever had, in no process. */
+  nextOwner(): string
+  claim(claim: KeyHolding & { readonly leaseMs: number }): ClaimAnswer | Promise<ClaimAnswer>
+  /** False: somebody else has the key, or has completed it. */
+  renew(claim: KeyHolding & { readonly leaseMs: number }): boolean | Promise<boolean>
+  /** False: somebody else works on the key. */
+  complete(completion: KeyHolding & { readonly ttlMs: number; readonly check: string }): boolean | Promise<boolean>
+  /** Best effort: a claim that is not released ends with its lease. Never throws. */
+  release(holding: KeyHolding): void
 }
 
 export interface DeadLetterRecord {

@@ -6,6 +6,13 @@ export function retryDelay(policy: RetryPolicy, attempt: number, random: () => n
   return policy.jitter === 'full' ? Math.round(wait * random()) : wait
 }
 
+/** The wait before a retry, when the failure itself may say how long the other side asks for; never longer than the policy's longest wait. */
+export function waitAfter(policy: RetryPolicy, attempt: number, failure: unknown, random: () => number): number {
+  const asked = failure instanceof Error && 'retryAfterMs' in failure ? failure.retryAfterMs : undefined
+  const wait = retryDelay(policy, attempt, random)
+  return typeof asked === 'number' && asked > 0 ? Math.max(wait, Math.min(policy.maxDelayMs, asked)) : wait
+}
+
 function growth(backoff: RetryPolicy['backoff'], attempt: number): number {
   switch (backoff) {
     case 'fixed':

@@ -1,11 +1,13 @@
 import { type ActionPlan, ActionSignal, type RoutePlan } from '../compiler/plan.ts'
 import type { Assignment } from './assignment.ts'
 import { AttemptReleased, AttemptRun, isPermanent } from './attempt-run.ts'
+import { LeaseLost } from './claim-guard.ts'
 import type { RouteCounters } from './counters.ts'
 import type { DeadLetterCause } from './dead-letter.ts'
 import { type Execution, errorCause, giveUp, type Settlement } from './execution.ts'
 import type { MessageScope } from './message-scope.ts'
-import { retryDelay } from './retry-delay.ts'
+import { type Guarded, runOnce } from './once.ts'
+import { waitAfter } from './retry-delay.ts'
 
 /** One route at work on one message. Made only once something has to wait. */
 interface RouteRun {
@@ -16,6 +18,8 @@ interface RouteRun {
   readonly scope: MessageScope
   readonly results: Record<string, unknown> | undefined
   readonly place: RoutePlace
+  /** The claim it runs under; undefined without `idempotency`. */
+  readonly guarded: Guarded | undefined
   /** Actions that did something, as opposed to those left out. */
   acted: number
   skipped: number
@@ -38,6 +42,7 @@ type ActionEnd =
   | { readonly kind: 'skipped' }
   | { readonly kind: 'failed'; readonly error: unknown; readonly attempts: number }
   | { readonly kind: 'released' }
+  | { readonly kind: 'lease-lost' }
 
 /**
  * Runs a route on a message. Synchronous (undefined: settled) as long as no action waits and none fails: the hot path of broadcasts
@@ -83,6 +88,31 @@ function startRoute(
     if (wrong !== null)
       return refuseRoute(execution, assignment, place, route, message, { type: 'invalid-data', message: wrong, stack: undefined })
   }
+  const { idempotency } = route
+  if (idempotency === undefined) return startActions(execution, assignment, place, route, message, counters, undefined)
+  return runOnce({
+    execution,
+    assignment,
+    group: place.group,
+    route,
+    plan: idempotency,
+    scope: message,
+    counters,
+    start: guarded => startActions(execution, assignment, place, route, message, counters, guarded)?.then(ignore),
+    refuse: cause => refuseRoute(execution, assignment, place, route, message, cause),
+  })
+}
+
+/** Under a claim, `guarded.end` says more of the end than the answer. */
+function startActions(
+  execution: Execution,
+  assignment: Assignment,
+  place: RoutePlace,
+  route: RoutePlan,
+  message: MessageScope,
+  counters: RouteCounters,
+  guarded: Guarded | undefined,
+): Promise<Settlement> | undefined {
   const results: Record<string, unknown> | undefined = route.keepsResults ? Object.create(null) : undefined
   const scope = results === undefined ? message : message.withResults(results)
   let acted = 0
@@ -91,6 +121,12 @@ function startRoute(
     const action = route.actions[position]
     if (action === undefined) break
     if (action.when !== undefined && !action.when(scope)) continue
+    if (guarded?.guard.isLost === true)
+      return continueRoute(
+        { execution, assignment, route, counters, scope, results, place, guarded, acted, skipped, gaveUp: undefined },
+        position,
+        undefined,
+      )
     const attempt = new AttemptRun(scope, route, position, undefined, 1, place.broker)
     let outcome: unknown
     let first: FirstTry | undefined
@@ -104,13 +140,14 @@ function startRoute(
     }
     if (first !== undefined || action.forEach !== undefined)
       return continueRoute(
-        { execution, assignment, route, counters, scope, results, place, acted, skipped, gaveUp: undefined },
+        { execution, assignment, route, counters, scope, results, place, guarded, acted, skipped, gaveUp: undefined },
         position,
         first,
       )
     if (outcome instanceof ActionSignal) {
       if (outcome.kind === 'drop') {
-        counters.dropped++
+        if (guarded === undefined) counters.dropped++
+        else guarded.end = { kind: 'done', count: () => counters.dropped++ }
         return undefined
       }
       execution.counters.skipped(outcome.reason)
@@ -120,13 +157,15 @@ function startRoute(
       if (results !== undefined && action.as !== undefined) results[action.as] = outcome
     }
   }
-  countEnd(counters, acted, skipped)
+  if (guarded === undefined) countEnd(counters, acted, skipped)
+  else guarded.end = { kind: 'done', count: () => countEnd(counters, acted, skipped) }
   return undefined
 }
 
 /** Goes on from the action that could not end at once. */
 async function continueRoute(run: RouteRun, position: number, first: FirstTry | undefined): Promise<Settlement> {
-  const { route, scope, counters, results } = run
+  const { route, scope, counters, results, guarded } = run
+  guarded?.guard.hold()
   for (let at = position; at < route.actions.length; at++) {
     const action = route.actions[at]
     if (action === undefined) break
@@ -135,10 +174,11 @@ async function continueRoute(run: RouteRun, position: number, first: FirstTry | 
       action.forEach === undefined
         ? await tryAction(run, action, scope, undefined, at === position ? first : undefined)
         : await tryEach(run, action)
-    if (end.kind === 'released') return 'released'
+    if (end.kind === 'released') return leaveRoute(run)
+    if (end.kind === 'lease-lost') return leaveRoute(run, at)
     if (end.kind === 'failed') {
       const outcome = await giveUpAction(run, action, end.error, end.attempts)
-      if (outcome === 'released') return 'released'
+      if (outcome === 'released') return leaveRoute(run)
       if (run.gaveUp !== 'dead-lettered') run.gaveUp = outcome
       if (action.continueOnError) continue
       break
@@ -146,9 +186,7 @@ async function continueRoute(run: RouteRun, position: number, first: FirstTry | 
     if (end.kind === 'skipped') run.skipped++
     else if (end.value instanceof ActionSignal) {
       if (end.value.kind === 'drop') {
-        if (run.gaveUp === undefined) counters.dropped++
-        else countGivenUp(counters, run.gaveUp)
-        return 'settled'
+        return endRoute(run, () => counters.dropped++)
       }
       run.execution.counters.skipped(end.value.reason)
       run.skipped++
@@ -157,9 +195,28 @@ async function continueRoute(run: RouteRun, position: number, first: FirstTry | 
       if (results !== undefined && action.as !== undefined) results[action.as] = end.value
     }
   }
-  if (run.gaveUp === undefined) countEnd(counters, run.acted, run.skipped)
-  else countGivenUp(counters, run.gaveUp)
+  return endRoute(run, () => countEnd(counters, run.acted, run.skipped))
+}
+
+/** Counts at once, or once the end of the claim is stored. A route that gave something up has not completed its key. */
+function endRoute({ guarded, gaveUp, counters }: RouteRun, countWhole: () => void): Settlement {
+  const count = gaveUp === undefined ? countWhole : () => countGivenUp(counters, gaveUp)
+  if (guarded === undefined) count()
+  else guarded.end = { kind: gaveUp === undefined ? 'done' : 'given-up', count }
   return 'settled'
+}
+
+/** Ends before the actions have. `resumeAt`: another claim may go on with this action. */
+function leaveRoute(run: RouteRun, resumeAt?: number): Settlement {
+  const { guarded } = run
+  if (guarded === undefined) return 'released'
+  if (resumeAt === undefined) guarded.end = { kind: 'released' }
+  else
+    guarded.end = {
+      kind: 'lease-lost',
+      resume: next => continueRoute({ ...run, guarded: next }, resumeAt, undefined).then(ignore),
+    }
+  return 'released'
 }
 
 /** Tries one action until it succeeds, fails for good, or the partition is given up. */
@@ -174,18 +231,20 @@ async function tryAction(
   let started = first
   for (let number = 1; ; number++) {
     if (started === undefined && assignment.state === 'released') return { kind: 'released' }
+    if (started === undefined && run.guarded?.guard.isLost === true) return { kind: 'lease-lost' }
     const attempt = started?.attempt ?? new AttemptRun(scope, run.route, action.position, element, number, run.place.broker)
     let failure: unknown
     try {
-      return { kind: 'value', value: await outcomeOf(action, scope, attempt, started, assignment) }
+      return { kind: 'value', value: await outcomeOf(run, action, scope, attempt, started) }
     } catch (error) {
       failure = error
     }
     started = undefined
     if (failure instanceof AttemptReleased) return { kind: 'released' }
+    if (failure instanceof LeaseLost) return { kind: 'lease-lost' }
     if (number >= action.retry.attempts || isPermanent(failure)) return { kind: 'failed', error: failure, attempts: number }
     execution.counters.retries++
-    const retryInMs = retryDelay(action.retry, number, execution.ports.random)
+    const retryInMs = waitAfter(action.retry, number, failure, execution.ports.random)
     const cause = errorCause(failure)
     execution.ports.log.info(
       {
@@ -205,15 +264,15 @@ async function tryAction(
 }
 
 function outcomeOf(
+  { assignment, guarded }: RouteRun,
   action: ActionPlan,
   scope: MessageScope,
   attempt: AttemptRun,
   started: FirstTry | undefined,
-  assignment: Assignment,
 ): unknown {
   if (started !== undefined && 'error' in started) throw started.error
   const outcome = started === undefined ? action.action.run(scope, attempt) : started.result
-  return isPromiseLike(outcome) ? assignment.settle(outcome, action.timeoutMs, attempt) : outcome
+  return isPromiseLike(outcome) ? assignment.settle(outcome, action.timeoutMs, attempt, guarded?.guard) : outcome
 }
 
 /** Runs an action for each element in turn; an element that succeeded does not run again when a later one is retried. */
@@ -290,3 +349,5 @@ function actionName(action: ActionPlan): string {
 function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
+
+function ignore(): void {}

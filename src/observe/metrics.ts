@@ -145,6 +145,30 @@ function subscriptionMetrics({ counter, gauge }: Families, subscriptions: Subscr
     one,
     each(s => s.deadLetterWriteFailures),
   )
+  counter(
+    'signalbox_idempotency_waits_total',
+    'Messages that waited because somebody else worked on their key',
+    one,
+    each(s => s.idempotency.waits),
+  )
+  counter(
+    'signalbox_idempotency_leases_lost_total',
+    'Leases on keys that ran out or were taken while a route was at work',
+    one,
+    each(s => s.idempotency.leasesLost),
+  )
+  counter(
+    'signalbox_idempotency_store_failures_total',
+    'Questions that the idempotency store did not answer',
+    one,
+    each(s => s.idempotency.storeFailures),
+  )
+  gauge(
+    'signalbox_idempotency_store_waiting',
+    'Routes of messages that wait because the idempotency store does not answer',
+    one,
+    each(s => s.idempotency.waitingForStore),
+  )
   gauge(
     'signalbox_messages_in_flight',
     'Messages taken and not settled yet',

@@ -20,6 +20,7 @@ export interface SubscriptionSnapshot {
   readonly pausedPartitions: number
   readonly commitFailures: number
   readonly deadLetterWriteFailures: number
+  readonly idempotency: IdempotencySnapshot
   readonly durations: DurationSnapshot
 }
 
@@ -28,8 +29,18 @@ export interface RouteSnapshot {
   readonly outcomes: Readonly<Record<RouteOutcome, number>>
 }
 
-/** How a route ended for a message. `failed`: given up under `deadLetter: none`, `onFailure: skip`. `dropped`: a handler returned `drop()`. */
-export type RouteOutcome = 'done' | 'filtered' | 'skipped' | 'dropped' | 'dead_lettered' | 'failed'
+/** How a route ended for a message. `failed`: given up under `deadLetter: none`, `onFailure: skip`. `dropped`: a handler returned `drop()`. `duplicate`: its key was completed before. */
+export type RouteOutcome = 'done' | 'filtered' | 'skipped' | 'dropped' | 'duplicate' | 'dead_lettered' | 'failed'
+
+export interface IdempotencySnapshot {
+  /** Messages that waited because somebody else worked on their key. */
+  readonly waits: number
+  readonly leasesLost: number
+  /** Questions that the store did not answer. */
+  readonly storeFailures: number
+  /** Routes of messages that wait at the moment because it does not answer. */
+  readonly waitingForStore: number
+}
 
 export interface PartitionSnapshot {
   readonly topic: string

@@ -18,7 +18,19 @@ export function keepFrozen(started: RouterConfig, edited: RouterConfig): Applied
     name => Object.hasOwn(edited.brokers, name) && !isDeepStrictEqual(edited.brokers[name], started.brokers[name]),
   )
   waiting.push(...changedBrokers.map(name => `brokers.${name}`))
+  const { ttlMs, ...store } = edited.idempotency
+  const { ttlMs: _, ...startedStore } = started.idempotency
+  if (!isDeepStrictEqual(store, startedStore)) waiting.push('idempotency')
   const keptBrokers = Object.fromEntries(Object.entries(edited.brokers).map(([name, broker]) => [name, started.brokers[name] ?? broker]))
   const { host, port, admin, apps } = started.server
-  return { config: { ...edited, name: started.name, brokers: keptBrokers, server: { ...edited.server, host, port, admin, apps } }, waiting }
+  return {
+    config: {
+      ...edited,
+      name: started.name,
+      brokers: keptBrokers,
+      server: { ...edited.server, host, port, admin, apps },
+      idempotency: { ...started.idempotency, ttlMs },
+    },
+    waiting,
+  }
 }

@@ -22,6 +22,7 @@ import { assertChannelFeed } from './channel-feed.ts'
 import { Fleet } from './fleet.ts'
 import { keepFrozen } from './frozen-config.ts'
 import { changedSubscriptions, type Generation, Generations } from './generations.ts'
+import { IdempotencyKeys } from './idempotency-keys.ts'
 import { ProjectWatch } from './project-watch.ts'
 import type { OutgoingEvent, ReloadResult, RouterAddress, RouterOptions, RunningRouter } from './router-options.ts'
 import { snapshotOf } from './snapshots.ts'
@@ -93,6 +94,8 @@ class Router implements RunningRouter {
     if (draft.kind !== 'ready') throw new StartError('problems', 'the configuration has problems', draft.kind === 'rejected' ? draft : {})
     const { generation } = draft
     const config = generation.project.router
+    const root = resolve(this.#options.root)
+    const keys = await IdempotencyKeys.open({ config: config.idempotency, root, log: this.#options.log }, generation.plan)
     const embedded = this.#options.mode === 'dev' && this.#options.broker === undefined
     const brokers = new BrokerSet({ clientId: config.name, log: this.#options.log, embedded })
     const server = this.#createServer(config)
@@ -100,7 +103,7 @@ class Router implements RunningRouter {
     late.brokers = brokers
     late.hub = inspector === undefined ? server.hub : tapHub(server.hub, config.server.apps[0]?.id ?? '', inspector.page)
     const fleet = new Fleet((plan, counters) => this.#createRunner(plan, counters), config.shutdown.rebalanceMs)
-    this.#parts = { ports, brokers, server, inspector, fleet, watch: undefined }
+    this.#parts = { ports, brokers, server, inspector, fleet, keys, watch: undefined }
     this.#started = config
     this.#generations.adopt(generation)
     this.#logWarnings(generation)
@@ -164,6 +167,8 @@ class Router implements RunningRouter {
 
   async #apply(generation: Generation, fleet: Fleet, server: RealtimeServer, watch: ProjectWatch | undefined): Promise<ReloadResult> {
     const { project, plan, problems } = generation
+    const fault = await this.#running().keys.openForReload(plan)
+    if (fault !== undefined) return { kind: 'rejected', problems: [fault], sources: project.sources }
     const previous = this.#generations.adopt(generation)
     const before: RoutingPlan = previous?.plan ?? { subscriptions: [] }
     const diff = diffPlans(before, plan)
@@ -198,7 +203,8 @@ class Router implements RunningRouter {
   }
 
   async #closeParts(socketsMs = 0): Promise<void> {
-    const { brokers, server, inspector } = this.#running()
+    const { brokers, server, inspector, keys } = this.#running()
+    await keys.close()
     await inspector?.page.close()
     await server.close({ graceMs: socketsMs })
     await this.#http.close()
@@ -303,12 +309,13 @@ class Router implements RunningRouter {
   #createRunner(plan: SubscriptionPlan, counters: SubscriptionCounters | undefined): SubscriptionRunner {
     const { log } = this.#options
     const { project } = this.#generation()
-    const broker = this.#running().brokers.get(plan.broker, project.router)
+    const { brokers, keys } = this.#running()
+    const broker = brokers.get(plan.broker, project.router)
     return new SubscriptionRunner({
       plan,
       broker,
       counters,
-      ports: { clock: systemClock, random: Math.random, log, writeDeadLetter: record => broker.produce(record) },
+      ports: { clock: systemClock, random: Math.random, log, idempotency: keys, writeDeadLetter: record => broker.produce(record) },
       rebalanceMs: project.router.shutdown.rebalanceMs,
       limit: this.#limit,
       onJoined: () => this.#noteJoined(),
@@ -409,6 +416,7 @@ interface Parts {
   readonly server: RealtimeServer
   readonly inspector: InspectorPart | undefined
   readonly fleet: Fleet
+  readonly keys: IdempotencyKeys
   watch: ProjectWatch | undefined
 }
 

@@ -26,10 +26,16 @@ export function snapshotOf(runner: SubscriptionRunner): SubscriptionSnapshot {
     pausedPartitions: assignments.filter(assignment => assignment.paused || assignment.stopped).length,
     commitFailures: counters.commitFailures,
     deadLetterWriteFailures: counters.deadLetterFailures,
+    idempotency: {
+      waits: counters.idempotencyWaits,
+      leasesLost: counters.leasesLost,
+      storeFailures: counters.storeFailures,
+      waitingForStore: counters.waitingForStore,
+    },
     durations: { boundsMs: durationBoundsMs, counts: counters.durations, sumMs: counters.durationSumMs },
   }
 }
 
-function routeSnapshot(route: string, { done, filtered, skipped, dropped, deadLettered, failed }: RouteCounters): RouteSnapshot {
-  return { route, outcomes: { done, filtered, skipped, dropped, dead_lettered: deadLettered, failed } }
+function routeSnapshot(route: string, { done, filtered, skipped, dropped, duplicate, deadLettered, failed }: RouteCounters): RouteSnapshot {
+  return { route, outcomes: { done, filtered, skipped, dropped, duplicate, dead_lettered: deadLettered, failed } }
 }

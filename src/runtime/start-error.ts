@@ -1,6 +1,6 @@
 import type { Problem } from '../diagnostics/problem.ts'
 
-export type StartErrorCode = 'problems' | 'unknown-broker' | 'bad-channels' | 'port-in-use' | 'cannot-listen'
+export type StartErrorCode = 'problems' | 'unknown-broker' | 'bad-channels' | 'port-in-use' | 'cannot-listen' | 'store'
 
 /** The router cannot start, for a reason that a person can mend. */
 export class StartError extends Error {

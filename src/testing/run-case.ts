@@ -1,6 +1,8 @@
 import type { ActionPlan, RoutePlan, RoutingPlan, SubscriptionPlan } from '../compiler/plan.ts'
 import { SubscriptionCounters } from '../engine/counters.ts'
+import type { EngineLog, IdempotencyPort } from '../engine/ports.ts'
 import { SubscriptionProcessor } from '../engine/subscription-processor.ts'
+import { IdempotencyKeys } from '../runtime/idempotency-keys.ts'
 import { encodeMessage, testEpoch } from './encode-message.ts'
 import { readsTopic } from './explain.ts'
 import { Places, withOffsets } from './places.ts'
@@ -37,9 +39,11 @@ export async function runCase({ plan, recorder, given, mocks }: CaseInput): Prom
   recorder.start(mocks, letter => places.ofLetter(letter))
   const clock = new VirtualClock(testEpoch, () => recorder.whenQuiet())
   const attempts = { most: 0 }
+  const config = { store: 'memory', ttlMs: longestMs, leaseMs: longestMs } as const
+  const keys = await IdempotencyKeys.open({ config, root: '', log: silentLog }, plan)
   const running = plan.subscriptions
     .filter(subscription => given.some(({ topic }) => readsTopic(subscription, topic)))
-    .map(subscription => startProcessor(watched(subscription, recorder, places, attempts), clock, recorder))
+    .map(subscription => startProcessor(watched(subscription, recorder, places, attempts), clock, recorder, keys))
   for (const { processor } of running) deliver(processor, given)
   await clock.runOut(longestMs)
   const isUnfinished = running.some(({ processor }) => isAtWork(processor))
@@ -54,9 +58,11 @@ export async function runCase({ plan, recorder, given, mocks }: CaseInput): Prom
   }
 }
 
-function startProcessor(plan: SubscriptionPlan, clock: VirtualClock, recorder: Recorder) {
+const silent = () => {}
+const silentLog: EngineLog = { debug: silent, info: silent, warn: silent, error: silent }
+
+function startProcessor(plan: SubscriptionPlan, clock: VirtualClock, recorder: Recorder, idempotency: IdempotencyPort) {
   const counters = new SubscriptionCounters()
-  const silent = () => {}
   const processor = new SubscriptionProcessor({
     plan,
     counters,
@@ -65,7 +71,8 @@ function startProcessor(plan: SubscriptionPlan, clock: VirtualClock, recorder: R
       clock,
       // The longest wait that jitter allows.
       random: () => 1,
-      log: { debug: silent, info: silent, warn: silent, error: silent },
+      log: silentLog,
+      idempotency,
       writeDeadLetter: recorder.writeDeadLetter,
     },
   })

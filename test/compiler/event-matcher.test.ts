@@ -11,6 +11,7 @@ function route(name: string, events: readonly string[]): RoutePlan {
     events,
     when: undefined,
     schema: undefined,
+    idempotency: undefined,
     actions: [],
     deadLetter: { kind: 'topic', topic: undefined },
     retry,

@@ -47,6 +47,7 @@ export function route(name: string, actions: readonly ActionPlan[], overrides: P
     events: [],
     when: undefined,
     schema: undefined,
+    idempotency: undefined,
     deadLetter: ownDeadLetter,
     retry: steadyRetry,
     keepsResults: actions.some(each => each.as !== undefined),

@@ -35,6 +35,7 @@ function subscription(changes: Partial<SubscriptionSnapshot> = {}): Subscription
     pausedPartitions: 0,
     commitFailures: 0,
     deadLetterWriteFailures: 0,
+    idempotency: { waits: 0, leasesLost: 0, storeFailures: 0, waitingForStore: 0 },
     durations: { boundsMs: [10, 1000], counts: [0, 0, 0], sumMs: 0 },
     ...changes,
   }
@@ -75,8 +76,8 @@ describe('a subscription', () => {
       unmatched: 1,
       undecodable: 2,
       routes: [
-        { route: 'orders/paid', outcomes: { done: 4, filtered: 1, skipped: 0, dropped: 0, dead_lettered: 2, failed: 0 } },
-        { route: 'orders/new', outcomes: { done: 3, filtered: 0, skipped: 0, dropped: 1, dead_lettered: 0, failed: 5 } },
+        { route: 'orders/paid', outcomes: { done: 4, filtered: 1, skipped: 0, dropped: 0, duplicate: 0, dead_lettered: 2, failed: 0 } },
+        { route: 'orders/new', outcomes: { done: 3, filtered: 0, skipped: 0, dropped: 1, duplicate: 0, dead_lettered: 0, failed: 5 } },
       ],
       skips: new Map([['no-event', 6]]),
       retries: 8,

@@ -7,6 +7,7 @@ const programs = [
   { name: 'java', debian: 'default-jre-headless', forKafka: true },
   { name: 'mvn', debian: 'maven', forKafka: true },
   { name: 'openssl', debian: 'openssl', forKafka: false },
+  { name: 'redis-server', debian: 'redis-server', forKafka: false },
   { name: 'chromium', debian: 'chromium', forKafka: false },
 ]
 

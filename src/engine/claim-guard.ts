@@ -1,0 +1,93 @@
+import type { Cancel, Clock } from './ports.ts'
+
+/** The lease on the key ran out or somebody else has the key: the attempt's outcome no longer counts, and no further action starts. */
+export class LeaseLost extends Error {
+  override readonly name = 'LeaseLost'
+  constructor() {
+    super('the lease on the idempotency key was lost')
+  }
+}
+
+/**
+ * A claim that has been granted, for as long as its lease holds. The lease counts from when the claim was sent: the store can only have started
+ * it later. It is renewed every third of it once somebody waits under it; until then the clock is looked at before each action.
+ */
+export class ClaimGuard {
+  readonly #clock: Clock
+  readonly #leaseMs: number
+  readonly #renew: () => boolean | Promise<boolean>
+  readonly #attempts = new Set<(reason: Error) => void>()
+  #endsAt: number
+  #lost = false
+  #ended = false
+  #renewal: Promise<void> | undefined
+  #cancel: Cancel | undefined
+
+  /** `claimedAt`: on the monotonic clock. `renew` answers as the store's `renew`. */
+  constructor(clock: Clock, claimedAt: number, leaseMs: number, renew: () => boolean | Promise<boolean>) {
+    this.#clock = clock
+    this.#leaseMs = leaseMs
+    this.#renew = renew
+    this.#endsAt = claimedAt + leaseMs
+  }
+
+  get isLost(): boolean {
+    return this.#lost || this.#clock.monotonic() >= this.#endsAt
+  }
+
+  /** Keeps the lease alive from now on. */
+  hold(): void {
+    if (this.#cancel === undefined && !this.#ended) this.#wake()
+  }
+
+  /** Calls `lose` once if the lease is lost before `forget`. */
+  watch(lose: (reason: Error) => void): void {
+    this.#attempts.add(lose)
+  }
+
+  forget(lose: (reason: Error) => void): void {
+    this.#attempts.delete(lose)
+  }
+
+  /** The renewal that is under way, if there is one. It never rejects. */
+  end(): Promise<void> | undefined {
+    this.#ended = true
+    this.#cancel?.()
+    this.#attempts.clear()
+    return this.#renewal
+  }
+
+  #wake(): void {
+    const now = this.#clock.monotonic()
+    if (this.isLost) {
+      this.#lose()
+      return
+    }
+    const renewAt = this.#endsAt - (this.#leaseMs * 2) / 3
+    if (now >= renewAt)
+      this.#renewal ??= this.#askForMore(now).finally(() => {
+        this.#renewal = undefined
+      })
+    // After the question, also where it stays without an answer: the end must not be missed.
+    const next = renewAt > now ? renewAt : Math.min(this.#endsAt, now + this.#leaseMs / 3)
+    this.#cancel = this.#clock.schedule(next - now, () => this.#wake())
+  }
+
+  async #askForMore(askedAt: number): Promise<void> {
+    try {
+      if (await this.#renew()) this.#endsAt = Math.max(this.#endsAt, askedAt + this.#leaseMs)
+      else this.#lose()
+    } catch {
+      // The store does not answer: asked again, until the lease has run out.
+    }
+  }
+
+  #lose(): void {
+    if (this.#ended) return
+    this.#lost = true
+    this.#cancel?.()
+    const reason = new LeaseLost()
+    for (const lose of this.#attempts) lose(reason)
+    this.#attempts.clear()
+  }
+}

@@ -1,0 +1,11 @@
+// Completes key-0, key-1, ... in the folder it is given, and tells its parent how many are stored, until it is killed.
+import { createJiti } from 'jiti'
+
+const { LevelStore } = await createJiti(import.meta.url).import('../../src/stores/level-store.ts')
+const store = await LevelStore.open({ folder: process.argv[2] })
+const group = 50
+for (let next = 0; process.connected; next += group) {
+  const keys = Array.from({ length: group }, (_, index) => ({ key: `key-${next + index}`, owner: 'a', ttlMs: 60_000, check: '' }))
+  await store.complete(keys)
+  process.send(next + group)
+}

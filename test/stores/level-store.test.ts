@@ -1,0 +1,95 @@
+import { fork } from 'node:child_process'
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ClassicLevel } from 'classic-level'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { GroupedStore } from '../../src/stores/grouped-store.ts'
+import { LevelStore } from '../../src/stores/level-store.ts'
+import { storeContract } from './store-contract.ts'
+
+async function emptyFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'signalbox-level-'))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+const completion = (key: string, ttlMs = 60_000) => ({ key, owner: 'a', ttlMs, check: '' })
+const claim = (key: string) => ({ key, owner: 'b', leaseMs: 60_000 })
+
+describe('the level store', () => {
+  storeContract(async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'signalbox-level-'))
+    const store = new GroupedStore(await LevelStore.open({ folder }))
+    return Object.assign(store, {
+      close: async () => {
+        await GroupedStore.prototype.close.call(store)
+        await rm(folder, { recursive: true, force: true })
+      },
+    })
+  })
+
+  test('completed keys survive a restart, what was in progress is free', async () => {
+    const folder = await emptyFolder()
+    const first = await LevelStore.open({ folder })
+    await first.claim([claim('working'), claim('done')])
+    await first.complete([{ ...completion('done'), owner: 'b' }])
+    await first.close()
+    const second = await LevelStore.open({ folder })
+    onTestFinished(() => second.close())
+    expect(await second.claim([{ ...claim('working'), owner: 'c' }, claim('done')])).toEqual(['claimed', { check: '' }])
+  })
+
+  test('completed keys survive a kill of the process', async () => {
+    const folder = await emptyFolder()
+    const child = fork(new URL('./completing-process.mjs', import.meta.url), [folder], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+    onTestFinished(() => void child.kill('SIGKILL'))
+    const stored = await new Promise<number>(resolve => {
+      child.on('message', count => {
+        if (Number(count) < 500) return
+        child.kill('SIGKILL')
+        resolve(Number(count))
+      })
+    })
+    await new Promise(resolve => child.once('exit', resolve))
+    const store = await LevelStore.open({ folder })
+    onTestFinished(() => store.close())
+    const answers = await store.claim(Array.from({ length: stored }, (_, index) => claim(`key-${index}`)))
+    expect(answers.filter(answer => typeof answer !== 'object')).toEqual([])
+  })
+
+  test('a second one on the same folder is refused, and told what to do', async () => {
+    const folder = await emptyFolder()
+    const first = await LevelStore.open({ folder })
+    onTestFinished(() => first.close())
+    await expect(LevelStore.open({ folder })).rejects.toMatchObject({
+      code: 'in-use',
+      message: expect.stringContaining('is used by another process'),
+      hint: expect.stringContaining('idempotency.path'),
+    })
+  })
+
+  test('a folder that cannot be one is refused with a plain message', async () => {
+    const folder = await emptyFolder()
+    await writeFile(join(folder, 'idempotency'), 'a file in the way')
+    await chmod(folder, 0o700)
+    await expect(LevelStore.open({ folder })).rejects.toMatchObject({ code: 'cannot-open' })
+  })
+
+  test('keys that have run out are deleted, those completed again since are kept', async () => {
+    const folder = await emptyFolder()
+    let now = 1_000_000
+    const store = await LevelStore.open({ folder, now: () => now })
+    const many = Array.from({ length: 2_500 }, (_, index) => completion(`old-${index}`, 1_000))
+    await store.complete([...many, completion('again', 1_000), completion('long', 100_000)])
+    now += 2_000
+    await store.complete([completion('again', 100_000)])
+    await store.sweep()
+    expect(await store.claim([claim('old-7'), claim('again'), claim('long')])).toEqual(['claimed', { check: '' }, { check: '' }])
+    await store.close()
+    const db = new ClassicLevel(join(folder, 'idempotency'))
+    onTestFinished(() => db.close())
+    // Each key, and when it runs out.
+    expect(await db.keys().all()).toHaveLength(4)
+  })
+})
