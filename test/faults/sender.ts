@@ -2,6 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import kafkajs from 'kafkajs'
 import { onTestFinished } from 'vitest'
 
+/** An answer that takes longer is not waited for. */
+const answerMs = 10_000
+
 /** A message that Kafka has acknowledged. */
 export interface Sent {
   readonly id: string
@@ -23,26 +26,20 @@ export interface SenderOptions {
 export class Sender {
   readonly acknowledged: Sent[] = []
   readonly #options: SenderOptions
-  readonly #producer: kafkajs.Producer
   #next = 0
-  #connected: Promise<void> | undefined
+  #producer: kafkajs.Producer | undefined
+  #isOver = false
 
   constructor(options: SenderOptions) {
     this.#options = options
-    const kafka = new kafkajs.Kafka({ brokers: options.address.split(','), logLevel: kafkajs.logLevel.NOTHING })
-    this.#producer = kafka.producer({
-      createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
-      // An outage of the broker is waited for: only what was acknowledged counts, and what was not is sent again.
-      retry: { retries: 1_000, initialRetryTime: 50, maxRetryTime: 500 },
-      maxInFlightRequests: 1,
+    onTestFinished(async () => {
+      this.#isOver = true
+      await this.#producer?.disconnect()
     })
-    onTestFinished(() => this.#producer.disconnect())
   }
 
   /** `perSecond` spreads them out; without it they go as fast as Kafka takes them. */
   async send(count: number, perSecond = Number.POSITIVE_INFINITY): Promise<void> {
-    this.#connected ??= this.#producer.connect()
-    await this.#connected
     const size = Number.isFinite(perSecond) ? Math.max(1, Math.round(perSecond / 20)) : 500
     const startedAt = performance.now()
     for (let sent = 0; sent < count; sent += size) {
@@ -71,7 +68,29 @@ export class Sender {
       const plain = () => Buffer.from(JSON.stringify({ id: message.id, event: 'step', data: message }))
       return { ...message, value: value === undefined ? plain() : value(n, message) }
     })
-    await this.#producer.send({ topic, acks: -1, messages: batch.map(({ key, value: bytes }) => ({ key, value: bytes })) })
+    await this.#write({ topic, acks: -1, messages: batch.map(({ key, value: bytes }) => ({ key, value: bytes })) })
     this.acknowledged.push(...batch)
+  }
+
+  /** Until it is acknowledged. After an outage a producer of kafkajs may wait for ever: each failure gets a new one. */
+  async #write(records: kafkajs.ProducerRecord): Promise<void> {
+    while (!this.#isOver) {
+      this.#producer ??= this.#makeProducer()
+      const producer = this.#producer
+      const attempt = producer.connect().then(() => producer.send(records))
+      const outcome = await Promise.race([attempt.then(() => 'written' as const), sleep(answerMs, 'silent' as const)]).catch(
+        () => 'refused' as const,
+      )
+      if (outcome === 'written') return
+      this.#producer = undefined
+      // It may never end, or fail once more: nobody waits for it.
+      void attempt.then(() => producer.disconnect()).catch(() => {})
+      await sleep(100)
+    }
+  }
+
+  #makeProducer(): kafkajs.Producer {
+    const kafka = new kafkajs.Kafka({ brokers: this.#options.address.split(','), logLevel: kafkajs.logLevel.NOTHING })
+    return kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner, maxInFlightRequests: 1, retry: { retries: 0 } })
   }
 }
