@@ -10,7 +10,7 @@ import type { DeadLetterPolicy, RoutePlan, StartPosition, SubscriptionPlan, Unma
 import { mergePolicies, type Policies } from './policies.ts'
 import type { ProjectContext } from './project-context.ts'
 import { isMap, type SourceSection } from './source-section.ts'
-import { compileTopics } from './topic-selector.ts'
+import { compileTopics, replayTopicOf } from './topic-selector.ts'
 
 /** What a file inherits from router.yaml. */
 export interface FileSurroundings {
@@ -34,6 +34,7 @@ export function compileSubscription(section: SourceSection, around: FileSurround
   const envelope = compileEnvelope(section)
   const surroundings: RouteSurroundings = { project, subscription: name, broker, envelope, policies, deadLetter }
   const routes = compileRoutes(section.section('routes'), surroundings)
+  const group = section.text('group') ?? `${project.appName}.${name.replaceAll('/', '.')}`
   const batch = section.section('batch')
   const window = section.section('window')
   return {
@@ -41,7 +42,8 @@ export function compileSubscription(section: SourceSection, around: FileSurround
     file,
     broker,
     role,
-    group: section.text('group') ?? `${project.appName}.${name.replaceAll('/', '.')}`,
+    group,
+    replayTopic: role === 'fanout' ? undefined : replayTopicOf(group),
     topics: compileTopics(section, project.deadLetterTopics),
     from: compileFrom(section),
     ordering: section.oneOf('ordering', ['key', 'partition', 'none']) ?? 'key',

@@ -19,6 +19,8 @@ export interface SubscriptionPlan {
   /** Under `fanout` only a name for people: each process then reads without a group. */
   readonly group: string
   readonly topics: TopicSelector
+  /** Where dead letters of this group come back, once somebody sends them; undefined where none are written. */
+  readonly replayTopic: string | undefined
   readonly from: StartPosition
   readonly ordering: Ordering
   readonly batch: BatchPolicy
@@ -39,6 +41,8 @@ export interface SubscriptionPlan {
 export interface TopicSelector {
   readonly names: readonly string[]
   readonly patterns: readonly TopicPattern[]
+  /** Topics that may be missing for good; read as soon as they are there and may be read. */
+  readonly optional?: readonly string[]
 }
 
 export interface TopicPattern {

@@ -5,9 +5,16 @@ import { isMap, type SourceSection } from './source-section.ts'
 
 /** Of the default dead-letter topic, `<topic>.dlq`. */
 const dlqSuffix = '.dlq'
+const replaySuffix = '.signalbox-replay'
+
+/** The topic in which dead letters come back to the group that wrote them; undefined where the name would be too long for one. */
+export function replayTopicOf(group: string): string | undefined {
+  const topic = `${group}${replaySuffix}`
+  return topicNameFault(topic) === undefined ? topic : undefined
+}
 
 /**
- * Compiles `topics`. Patterns never match internal topics (`__*`), `*.dlq`, nor the topics in `deadLetterTopics`: a route must not
+ * Compiles `topics`. Patterns never match internal topics (`__*`), `*.dlq`, topics of replays, nor the topics in `deadLetterTopics`: a route must not
  * eat its own dead letters.
  */
 export function compileTopics(section: SourceSection, deadLetterTopics: ReadonlySet<string>): TopicSelector {
@@ -22,7 +29,12 @@ export function compileTopics(section: SourceSection, deadLetterTopics: Readonly
       if (search === undefined) continue
       patterns.push({
         source,
-        matches: topic => !topic.startsWith('__') && !topic.endsWith(dlqSuffix) && !deadLetterTopics.has(topic) && search(topic),
+        matches: topic =>
+          !topic.startsWith('__') &&
+          !topic.endsWith(dlqSuffix) &&
+          !topic.endsWith(replaySuffix) &&
+          !deadLetterTopics.has(topic) &&
+          search(topic),
       })
     } else if (typeof value === 'string' && report.document.isSound(path)) {
       const fault = topicNameFault(value)

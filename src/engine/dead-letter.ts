@@ -13,10 +13,13 @@ export interface DeadLetterCause {
   readonly type: string
   readonly message: string
   readonly stack: string | undefined
+  /** What the actions before it had returned: a replay goes on with it. */
+  readonly results?: Readonly<Record<string, unknown>> | undefined
 }
 
 const maxMessageLength = 1000
 const maxStackLength = 4000
+const maxResultsBytes = 64 * 1024
 const prefix = 'kafka_dlt-'
 
 /**
@@ -38,15 +41,26 @@ export function deadLetterRecord(record: SourceRecord, topic: string, cause: Dea
   if (cause.stack !== undefined) added[`${prefix}exception-stacktrace`] = Buffer.from(cause.stack.slice(0, maxStackLength))
   if (cause.route !== undefined) added['signalbox-route'] = Buffer.from(cause.route)
   if (cause.action !== undefined) added['signalbox-action'] = Buffer.from(cause.action)
+  const results = writtenResults(cause.results)
+  if (results !== undefined) added['signalbox-results'] = results
   return { topic, key: record.key, value: record.value, headers: { ...withoutOlderCause(record.headers), ...added } }
 }
 
 /** A replayed message that fails again says why it failed this time, not both times. */
 function withoutOlderCause(headers: RecordHeaders): RecordHeaders {
-  const kept = Object.entries(headers).filter(
-    ([name]) => !name.startsWith(prefix) && !['signalbox-route', 'signalbox-action', 'signalbox-attempts'].includes(name),
-  )
-  return Object.fromEntries(kept)
+  const older = ['signalbox-route', 'signalbox-action', 'signalbox-attempts', 'signalbox-results']
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith(prefix) && !older.includes(name)))
+}
+
+/** Undefined for results that JSON cannot say, or that are too large for a header. */
+function writtenResults(results: DeadLetterCause['results']): Buffer | undefined {
+  if (results === undefined || Object.keys(results).length === 0) return undefined
+  try {
+    const bytes = Buffer.from(JSON.stringify(results))
+    return bytes.length > maxResultsBytes ? undefined : bytes
+  } catch {
+    return undefined
+  }
 }
 
 function int32(value: number): Buffer {

@@ -1,9 +1,11 @@
 import type { DeadLetterPolicy, SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
 import type { Assignment } from './assignment.ts'
+import type { DeadLetterCause } from './dead-letter.ts'
 import { DecodeFailure } from './decoded-event.ts'
 import { decodeRecord } from './envelope.ts'
 import { type Execution, errorCause, giveUp, type Settlement } from './execution.ts'
 import { MessageScope } from './message-scope.ts'
+import { readReplay, restOfRoute } from './replay.ts'
 import { runRoute } from './route-run.ts'
 
 /**
@@ -43,14 +45,52 @@ function routeMessage(
   plan: SubscriptionPlan,
   record: SourceRecord,
 ): Promise<Settlement> | undefined {
-  const decoded = decodeRecord(plan.envelope, record)
-  if (decoded instanceof DecodeFailure) {
-    execution.counters.undecodable++
-    execution.counters.skipped(decoded.code)
-    return giveUpMessage(execution, assignment, plan, plan.deadLetter, record, decoded.code, decoded.message)
+  if (assignment.topic === plan.replayTopic) return replayMessage(execution, assignment, plan, record)
+  return routeRecord(execution, assignment, plan, record)
+}
+
+/** A dead letter that was sent back: its route goes on where it failed. */
+function replayMessage(
+  execution: Execution,
+  assignment: Assignment,
+  plan: SubscriptionPlan,
+  record: SourceRecord,
+): Promise<Settlement> | undefined {
+  const replay = readReplay(record)
+  if (replay === undefined) {
+    execution.counters.skipped('replayed-elsewhere')
+    return undefined
   }
-  const message = new MessageScope(record, decoded)
-  const routes = plan.match(decoded.event)
+  if (typeof replay === 'string') return giveUpMessage(execution, assignment, plan, plan.deadLetter, record, 'replay', replay)
+  if (replay.route === undefined) return routeRecord(execution, assignment, plan, replay.record)
+  const rest = restOfRoute(plan, replay)
+  const message = decodeMessage(execution, plan, replay.record)
+  if (message instanceof DecodeFailure)
+    return giveUpMessage(execution, assignment, plan, plan.deadLetter, replay.record, message.code, message.message)
+  if (typeof rest !== 'string')
+    return runRoute(execution, assignment, plan, rest, replay.results === undefined ? message : message.withResults(replay.results))
+  const { record: original, route, action } = replay
+  return giveUpMessage(execution, assignment, plan, plan.deadLetter, original, 'replay', rest, { route, action, results: replay.results })
+}
+
+function decodeMessage(execution: Execution, plan: SubscriptionPlan, record: SourceRecord): MessageScope | DecodeFailure {
+  const decoded = decodeRecord(plan.envelope, record)
+  if (!(decoded instanceof DecodeFailure)) return new MessageScope(record, decoded)
+  execution.counters.undecodable++
+  execution.counters.skipped(decoded.code)
+  return decoded
+}
+
+function routeRecord(
+  execution: Execution,
+  assignment: Assignment,
+  plan: SubscriptionPlan,
+  record: SourceRecord,
+): Promise<Settlement> | undefined {
+  const message = decodeMessage(execution, plan, record)
+  if (message instanceof DecodeFailure)
+    return giveUpMessage(execution, assignment, plan, plan.deadLetter, record, message.code, message.message)
+  const routes = plan.match(message.event)
   const [only] = routes
   if (only === undefined) return runUnmatched(execution, assignment, plan, message)
   if (routes.length === 1) return runRoute(execution, assignment, plan, only, message)
@@ -97,12 +137,13 @@ async function giveUpMessage(
   record: SourceRecord,
   type: string,
   message: string,
+  from: Pick<DeadLetterCause, 'route' | 'action' | 'results'> = { route: undefined, action: undefined },
 ): Promise<Settlement> {
   const outcome = await giveUp(execution, {
     record,
     assignment,
     policy,
-    cause: { group: plan.group, route: undefined, action: undefined, attempts: 1, type, message, stack: undefined },
+    cause: { group: plan.group, ...from, attempts: 1, type, message, stack: undefined },
   })
   if (outcome === 'released') return 'released'
   const counters = execution.counters.route(`${plan.name}/(none)`)

@@ -113,7 +113,8 @@ function startActions(
   counters: RouteCounters,
   guarded: Guarded | undefined,
 ): Promise<Settlement> | undefined {
-  const results: Record<string, unknown> | undefined = route.keepsResults ? Object.create(null) : undefined
+  // A replayed message brings the results of the actions that do not run again.
+  const results: Record<string, unknown> | undefined = route.keepsResults ? Object.assign(Object.create(null), message.results) : undefined
   const scope = results === undefined ? message : message.withResults(results)
   let acted = 0
   let skipped = 0
@@ -127,7 +128,7 @@ function startActions(
         position,
         undefined,
       )
-    const attempt = new AttemptRun(scope, route, position, undefined, 1, place.broker)
+    const attempt = new AttemptRun(scope, route, action.position, undefined, 1, place.broker)
     let outcome: unknown
     let first: FirstTry | undefined
     if (action.forEach === undefined) {
@@ -308,7 +309,14 @@ function giveUpAction(
     record: run.scope.record,
     assignment: run.assignment,
     policy: action.deadLetter,
-    cause: { group: run.place.group, route: run.route.id, action: actionName(action), attempts, ...errorCause(error) },
+    cause: {
+      group: run.place.group,
+      route: run.route.id,
+      action: actionName(action),
+      attempts,
+      results: run.results,
+      ...errorCause(error),
+    },
   })
 }
 

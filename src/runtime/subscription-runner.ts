@@ -1,5 +1,5 @@
 import type { Broker, Consumer, ConsumerStatus, RecordSink, TopicPartition } from '../brokers/broker.ts'
-import type { SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
+import type { SourceRecord, SubscriptionPlan, TopicSelector } from '../compiler/plan.ts'
 import type { SubscriptionCounters } from '../engine/counters.ts'
 import type { MessageLimit } from '../engine/message-limit.ts'
 import type { EnginePorts } from '../engine/ports.ts'
@@ -119,7 +119,7 @@ export class SubscriptionRunner implements RecordSink {
     for (let waitMs = firstRetryMs; !this.#stopped.signal.aborted; waitMs = Math.min(waitMs * 2, longestRetryMs)) {
       try {
         const group = plan.role === 'fanout' ? undefined : plan.group
-        const options = { group, topics: plan.topics, from: plan.from, maxWaitMs: plan.batch.timeoutMs }
+        const options = { group, topics: withReplays(plan), from: plan.from, maxWaitMs: plan.batch.timeoutMs }
         const consumer = await broker.consume(options, this)
         this.#consumer = consumer
         this.#processor.attach(consumer)
@@ -147,4 +147,8 @@ export class SubscriptionRunner implements RecordSink {
       if (signal.aborted) end()
     })
   }
+}
+
+function withReplays({ topics, replayTopic }: SubscriptionPlan): TopicSelector {
+  return replayTopic === undefined ? topics : { ...topics, optional: [replayTopic] }
 }

@@ -63,6 +63,7 @@ export function subscription(routes: readonly RoutePlan[], overrides: Partial<Su
     broker: 'local',
     group: 'app.shop',
     topics: { names: ['orders'], patterns: [] },
+    replayTopic: 'app.shop.signalbox-replay',
     from: { kind: 'latest' },
     role: 'work',
     ordering: 'key',

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { RetryPolicy } from '../../src/compiler/plan.ts'
-import { retryDelay } from '../../src/engine/retry-delay.ts'
+import { retryDelay, waitAfter } from '../../src/engine/retry-delay.ts'
 
 const policy = (overrides: Partial<RetryPolicy>): RetryPolicy => ({
   attempts: 9,
@@ -52,5 +52,23 @@ describe('the wait before a retry', () => {
 
   it('no delay stays no delay after thousands of attempts', () => {
     expect(retryDelay(policy({ delayMs: 0 }), 5_000, () => 0.5)).toBe(0)
+  })
+})
+
+describe('a failure that says how long to wait', () => {
+  const policy = { attempts: 5, backoff: 'fixed', delayMs: 100, maxDelayMs: 1_000, jitter: 'none' } as const
+  const asking = (retryAfterMs: unknown) => Object.assign(new Error('busy'), { retryAfterMs })
+
+  test.each([
+    [asking(700), 700],
+    [asking(60_000), 1_000],
+    [asking(10), 100],
+    [asking(-5), 100],
+    [asking('soon'), 100],
+    [asking(Number.NaN), 100],
+    [new Error('no'), 100],
+    ['no', 100],
+  ])('%s: %i ms', (failure, expected) => {
+    expect(waitAfter(policy, 1, failure, () => 1)).toBe(expected)
   })
 })

@@ -24,6 +24,7 @@ export async function findTopics(cluster: Cluster, selector: TopicSelector): Pro
     if (await knows(cluster, name)) topics.add(name)
     else missing.push(name)
   }
+  for (const name of selector.optional ?? []) if (await mayRead(cluster, name)) topics.add(name)
   for (const topic of await matching(cluster, selector)) topics.add(topic)
   if (topics.size > 0) await cluster.addMultipleTargetTopics([...topics])
   return { topics: [...topics], missing }
@@ -61,6 +62,7 @@ async function hasChanged(watch: TopicWatch, before: number, refresh: boolean): 
     for (const name of found.missing) if (await knows(cluster, name)) return true
     if (!refresh) return false
     const known = new Set(found.topics)
+    for (const name of selector.optional ?? []) if (!known.has(name) && (await mayRead(cluster, name))) return true
     for (const topic of await matching(cluster, selector)) if (!known.has(topic)) return true
     await cluster.refreshMetadata()
     return watch.leads && partitionCount(cluster, found) !== before
@@ -86,6 +88,16 @@ async function knows(cluster: Cluster, topic: string): Promise<boolean> {
       const message = `Kafka refused reading topic "${topic}": the user has no permission (an ACL: Read)`
       throw new BrokerError('authorization', message, { retriable: false, cause: error })
     }
+    throw error
+  }
+}
+
+/** Also where a permission is missing: a topic that nobody needs must not keep the others from being read. */
+async function mayRead(cluster: Cluster, topic: string): Promise<boolean> {
+  try {
+    return await knows(cluster, topic)
+  } catch (error) {
+    if (error instanceof BrokerError && error.code === 'authorization') return false
     throw error
   }
 }
