@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { addBacktest } from './commands/backtest.ts'
+import { addCompletion } from './commands/completion.ts'
 import { addConsume } from './commands/consume.ts'
 import { addDev } from './commands/dev.ts'
 import { addDiff } from './commands/diff.ts'
@@ -52,6 +53,7 @@ function createProgram(): Command {
   addConsume(program)
   addPublish(program)
   addSchema(program)
+  addCompletion(program)
   addHelp(program)
   return program
 }

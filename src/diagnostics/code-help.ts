@@ -129,6 +129,10 @@ const help: Readonly<Partial<Record<ProblemCode, CodeHelp>>> = {
     'brokers:\n  kafka: { type: kafka, brokers: localhost:9092 }\n  legacy: { type: kafka, brokers: localhost:9093 }\n',
     'broker: kafka\nbrokers:\n  kafka: { type: kafka, brokers: localhost:9092 }\n  legacy: { type: kafka, brokers: localhost:9093 }\n',
   ),
+  'broker-refused': {
+    note: 'Start the broker, correct its address in router.yaml, or ask for the permission (an ACL) that the message names.',
+  },
+  'topic-missing': { note: 'Create the topic, or correct its name. `router validate --live` asks the broker for the topics that it has.' },
   'handler-missing': inAction('invoke: recipt.ts', 'invoke: receipt.ts', { 'routes/receipt.ts': handler }),
   'handler-invalid': {
     wrong: { 'routes/orders.yaml': route('invoke: receipt.ts'), 'routes/receipt.ts': handler.replace('export default', 'const receipt =') },

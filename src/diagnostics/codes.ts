@@ -43,6 +43,8 @@ const problemCodes = {
   'json-schema-invalid': 'A JSON Schema that a route names is missing or invalid',
   'when-number': 'A number in a condition that YAML reads differently than it looks',
   'subscription-conflict': 'Two route files give one subscription name',
+  'broker-refused': 'A broker cannot be reached, or refuses what a route file needs of it (validate --live)',
+  'topic-missing': 'A topic that a route file names does not exist at the broker (validate --live)',
   'broker-missing': 'Several brokers are defined and none is the default',
   'group-conflict': 'Two subscriptions use one consumer group',
   fanout: 'A subscription with `role: fanout` has what only `role: work` can have',

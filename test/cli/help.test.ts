@@ -2,7 +2,22 @@ import { describe, expect, test } from 'vitest'
 import { hasColor } from '../../src/cli/output.ts'
 import { router } from './router-command.ts'
 
-const commands = ['init', 'validate', 'explain', 'test', 'diff', 'graph', 'types', 'dev', 'run', 'publish', 'schema', 'help']
+const commands = [
+  'init',
+  'validate',
+  'explain',
+  'test',
+  'diff',
+  'backtest',
+  'completion',
+  'graph',
+  'types',
+  'dev',
+  'run',
+  'publish',
+  'schema',
+  'help',
+]
 
 describe('help', () => {
   test('names every command, on stdout, with exit code 0', async () => {

@@ -1,7 +1,10 @@
 import { accessSync, constants, realpathSync } from 'node:fs'
 import { dirname, isAbsolute, relative, resolve, sep } from 'node:path'
 import { type Command, Option } from 'commander'
+import type { RoutingPlan } from '../../compiler/plan.ts'
+import type { Project } from '../../config/load-project.ts'
 import type { Problem } from '../../diagnostics/problem.ts'
+import type { LiveCheck } from '../../testing/check-live.ts'
 import { CommandFailure } from '../failure.ts'
 import { hasColor, print } from '../output.ts'
 import { packageVersion } from '../package-files.ts'
@@ -10,6 +13,7 @@ import { type GlobalOptions, projectRoot } from '../project-root.ts'
 interface ValidateOptions extends GlobalOptions {
   readonly format: 'pretty' | 'json' | 'github' | 'sarif'
   readonly denyWarnings?: true
+  readonly live?: true
 }
 
 export function addValidate(program: Command): void {
@@ -22,6 +26,7 @@ export function addValidate(program: Command): void {
     .argument('[paths...]', 'route files or folders (default: all of routes/)')
     .addOption(new Option('--format <format>', 'how to print problems').choices(['pretty', 'json', 'github', 'sarif']).default('pretty'))
     .option('--deny-warnings', 'warnings fail too')
+    .option('--live', 'ask the brokers too: do the topics exist, may they and the groups be read?')
     .addHelpText(
       'after',
       '\nExamples:\n  $ router validate\n  $ router validate routes/orders.yaml --format json --deny-warnings\n  $ router validate --format github\n',
@@ -39,13 +44,35 @@ async function validate(paths: readonly string[], options: ValidateOptions): Pro
     import('../../runtime/validate-project.ts'),
     import('../../diagnostics/problem.ts'),
   ])
-  const { project, problems } = await validateProject({ root, env: process.env, ...(named.length === 0 ? {} : { paths: named }) })
+  const { project, plan, ...draft } = await validateProject({ root, env: process.env, ...(named.length === 0 ? {} : { paths: named }) })
+  const live = options.live === true && !hasErrors(draft.problems) ? await askBrokers(root, project, plan) : undefined
+  const problems = [...draft.problems, ...(live?.problems ?? [])]
   if (options.format !== 'pretty') print(await formatForPrograms(options.format, problems, folderFromHere(root)))
   else if (problems.length > 0) {
     const { formatPretty } = await import('../../diagnostics/format-pretty.ts')
     print(formatPretty(problems, project.sources, { color: hasColor(process.stdout) }))
   } else print(`${counted(project.routeFiles.length, 'route file')}, ${counted(countRoutes(project.routeFiles), 'route')}: no problems`)
+  if (options.format === 'pretty')
+    for (const { broker, topic, partitions, messages } of live?.topics ?? [])
+      print(`${broker}: ${topic} has ${counted(partitions, 'partition')} and ${counted(messages, 'message')}`)
   return hasErrors(problems) || (options.denyWarnings === true && problems.length > 0) ? 1 : 0
+}
+
+/** A broker that lives inside the router has nothing to ask while no router runs. */
+async function askBrokers(root: string, project: Project, plan: RoutingPlan): Promise<LiveCheck> {
+  const [{ checkLive }, { openQuietBrokers }] = await Promise.all([import('../../testing/check-live.ts'), import('../quiet-brokers.ts')])
+  const { router, brokers } = await openQuietBrokers(root)
+  const asked = Object.keys(router.brokers).filter(name => router.brokers[name]?.type !== 'memory')
+  try {
+    return await checkLive({
+      plan,
+      documents: project.routeFiles,
+      routerFile: project.routerFile,
+      brokers: new Map(asked.map(name => [name, brokers.get(name, router)])),
+    })
+  } finally {
+    await brokers.close()
+  }
 }
 
 async function formatForPrograms(
