@@ -1,6 +1,6 @@
 import type { SourceRecord, SubscriptionPlan } from '../../src/compiler/plan.ts'
 import { MessageLimit } from '../../src/engine/message-limit.ts'
-import type { ConsumerPort, DeadLetterRecord, EngineLog, PartitionId } from '../../src/engine/ports.ts'
+import type { ConsumerPort, DeadLetterRecord, EngineLog, IdempotencyPort, PartitionId } from '../../src/engine/ports.ts'
 import { SubscriptionProcessor } from '../../src/engine/subscription-processor.ts'
 import { VirtualClock } from '../../src/testing/virtual-clock.ts'
 import { envelope, record } from './plan-builders.ts'
@@ -15,6 +15,8 @@ export interface HarnessOptions {
   readonly random?: () => number
   readonly writeDeadLetter?: (letter: DeadLetterRecord) => Promise<void>
   readonly commit?: ConsumerPort['commit']
+  /** Made over the harness's clock. */
+  readonly idempotency?: (clock: VirtualClock) => IdempotencyPort
 }
 
 export interface LogLine {
@@ -65,6 +67,7 @@ export class Harness {
         clock: this.clock,
         random: options.random ?? (() => 0.5),
         log: this.#recordingLog(),
+        idempotency: options.idempotency?.(this.clock),
         writeDeadLetter: options.writeDeadLetter ?? keep,
       },
       rebalanceMs: options.rebalanceMs ?? 5_000,
