@@ -13,6 +13,8 @@ export interface SubjectOptions {
   readonly partitions?: number
   /** The body of the handler, see `loggingHandler`. */
   readonly work?: string
+  /** Lines of router.yaml, beside what every subject has. */
+  readonly router?: string
   /** Lines of the route file, beside `topics` and `routes`. */
   readonly file?: string
   /** Lines of the route that calls the handler. */
@@ -69,7 +71,7 @@ broker: kafka
 brokers:
   kafka: { type: kafka, brokers: "${address}", consumer: { session.timeout.ms: 6000, heartbeat.interval.ms: 500 } }
 server: { host: 127.0.0.1, port: "\${PORT}", apps: [{ id: shop, key: shop-key, secret: not-a-secret }] }
-`,
+${options.router ?? ''}`,
     'routes/steps.yaml': routeFile(topic, options),
     'handlers/log.ts': loggingHandler(options.work),
     ...options.files,
