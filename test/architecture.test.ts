@@ -35,6 +35,7 @@ const pure: Readonly<Record<string, readonly string[]>> = {
 /** Packages behind one seam. */
 const seams: Readonly<Record<string, RegExp>> = {
   'js-yaml': /^config\/yaml/,
+  undici: /^actions\/http-/,
   kafkajs: /^brokers\/kafka\//,
   ws: /^realtime\//,
   commander: /^cli\//,

@@ -47,6 +47,8 @@ export interface Broker {
   offsetsSince(topic: string, timestamp: number): Promise<readonly { readonly partition: number; readonly offset: number }[]>
   /** Offsets a group has committed; partitions without a commit are left out. */
   committedOffsets(group: string, topics: readonly string[]): Promise<readonly TopicPartitionOffset[]>
+  /** Says where a group goes on. Rejects while it has members. */
+  setOffsets(group: string, offsets: readonly TopicPartitionOffset[]): Promise<void>
   /** Stops consumers still running and closes connections. Idempotent. */
   close(): Promise<void>
 }
@@ -115,6 +117,8 @@ export type BrokerErrorCode =
   | 'invalid-topic'
   | 'record-too-large'
   | 'invalid-config'
+  /** Somebody reads in the group. */
+  | 'group-active'
   | 'closed'
   | 'failed'
 
@@ -136,4 +140,11 @@ export class BrokerError extends Error {
   get permanent(): boolean {
     return !this.retriable && !MENDABLE.has(this.code)
   }
+}
+
+/** What `setOffsets` rejects with where the group has members. */
+export function groupActive(group: string): BrokerError {
+  return new BrokerError('group-active', `the group ${group} has members: its offsets can be set only while nobody reads in it`, {
+    retriable: true,
+  })
 }

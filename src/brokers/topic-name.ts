@@ -22,5 +22,9 @@ export function isInternalTopic(topic: string): boolean {
 }
 
 export function selectsTopic(selector: TopicSelector, topic: string): boolean {
-  return selector.names.includes(topic) || selector.optional?.includes(topic) === true || selector.patterns.some(pattern => pattern.matches(topic))
+  return (
+    selector.names.includes(topic) ||
+    selector.optional?.includes(topic) === true ||
+    selector.patterns.some(pattern => pattern.matches(topic))
+  )
 }

@@ -4,10 +4,12 @@ import { addCompletion } from './commands/completion.ts'
 import { addConsume } from './commands/consume.ts'
 import { addDev } from './commands/dev.ts'
 import { addDiff } from './commands/diff.ts'
+import { addDlq } from './commands/dlq.ts'
 import { addExplain } from './commands/explain.ts'
 import { addGraph } from './commands/graph.ts'
 import { addHelp } from './commands/help.ts'
 import { addInit } from './commands/init.ts'
+import { addOffsets } from './commands/offsets.ts'
 import { addPublish } from './commands/publish.ts'
 import { addRoutes } from './commands/routes.ts'
 import { addRun } from './commands/run.ts'
@@ -52,6 +54,8 @@ function createProgram(): Command {
   addRun(program)
   addConsume(program)
   addPublish(program)
+  addDlq(program)
+  addOffsets(program)
   addSchema(program)
   addCompletion(program)
   addHelp(program)

@@ -39,7 +39,7 @@ async function write(broker: Broker, record: PublishedRecord): Promise<void> {
 }
 
 /** Throws for a broker that another process cannot reach, or that router.yaml does not define. */
-function chosenBroker({ broker: usual, brokers }: RouterConfig, asked: string | undefined): string {
+export function chosenBroker({ broker: usual, brokers }: RouterConfig, asked: string | undefined): string {
   const name = asked ?? usual
   const known = Object.keys(brokers)
   if (!Object.hasOwn(brokers, name)) {

@@ -43,7 +43,7 @@ export function restOfRoute(plan: SubscriptionPlan, { route: id, action, results
 }
 
 /** Those that the message itself came with, and how often it was replayed: a further dead letter says so. */
-export function originalHeaders(headers: RecordHeaders): RecordHeaders {
+function originalHeaders(headers: RecordHeaders): RecordHeaders {
   const kept = Object.entries(headers).filter(
     ([name]) => name === 'signalbox-replays' || !(name.startsWith('kafka_dlt-') || name.startsWith('signalbox-')),
   )

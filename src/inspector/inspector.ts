@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Broker } from '../brokers/broker.ts'
 import type { ReloadResult } from '../reload/reload-result.ts'
+import { answerBrokerCall, brokerFault } from './broker-api.ts'
 import type { InspectorState } from './inspector-state.ts'
 import { createLiveStreams, type LiveMessage, type LiveStreams } from './live-streams.ts'
 import { pageFiles, renderPage } from './page-files.ts'
@@ -19,6 +21,8 @@ export interface InspectorOptions {
   state(): InspectorState
   /** Rejects with an error whose message may be shown. */
   publish(record: PublishRequest): Promise<void>
+  /** The embedded broker, for commands in another terminal; undefined where the router uses real ones: they can be asked themselves. */
+  readonly broker?: Broker | undefined
   /** The realtime server's public port on loopback, and the key of the app that the page watches. */
   readonly pusher: { readonly key: string; readonly port: number }
   readonly log: InspectorLog
@@ -150,6 +154,11 @@ async function route(context: Context, request: IncomingMessage, response: Serve
     await publish(context, request, response)
     return
   }
+  if (pathname === '/api/broker') {
+    if (request.method !== 'POST') throw new RequestRefused(405, 'use POST')
+    await callBroker(context, request, response)
+    return
+  }
   if (request.method !== 'GET') throw new RequestRefused(405, 'use GET')
   const file = pageFiles.get(pathname)
   if (file !== undefined) send(response, 200, file.contentType, await file.read())
@@ -172,6 +181,19 @@ async function publish({ options, pageToken }: Context, request: IncomingMessage
     return
   }
   sendJson(response, 200, {})
+}
+
+/** For the command's token alone: the page does not need it. */
+async function callBroker({ options }: Context, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  checkBearer(request, [options.token])
+  if (options.broker === undefined) throw new RequestRefused(409, 'this router uses brokers that can be asked themselves')
+  try {
+    sendJson(response, 200, { answer: await answerBrokerCall(options.broker, request) })
+  } catch (error) {
+    const fault = brokerFault(error)
+    if (fault === undefined) throw error
+    sendJson(response, 502, fault)
+  }
 }
 
 function stateOf({ options, channels, lastReload, start }: Context): object {

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { readJsonBody } from './json-body.ts'
 import { RequestRefused } from './request-guard.ts'
 
 /** What somebody wants to send: an event, or a record as it is. */
@@ -26,16 +27,11 @@ const keys: Readonly<Record<'event' | 'raw', readonly string[]>> = {
 }
 
 const mostBodyBytes = 1024 * 1024
-/** A body that is too large is still read up to here: a sender that is cut off while it writes does not see the answer. */
-const mostDrainedBytes = 8 * mostBodyBytes
 const longestText = 1000
 
 /** Reads the body of `POST /api/publish`. Rejects with RequestRefused. */
 export async function readPublishRequest(request: IncomingMessage): Promise<PublishRequest> {
-  if (!/^application\/json(?:;|$)/i.test(request.headers['content-type'] ?? '')) {
-    throw new RequestRefused(415, 'the body must be JSON, with content-type application/json')
-  }
-  const body = parseBody(await readBody(request))
+  const body = await readJsonBody(request, mostBodyBytes)
   const raw = text(body, 'raw', mostBodyBytes)
   const known = keys[raw === undefined ? 'event' : 'raw']
   const unknownKey = Object.keys(body).find(key => !known.includes(key))
@@ -50,30 +46,6 @@ export async function readPublishRequest(request: IncomingMessage): Promise<Publ
     ...(key === undefined ? {} : { key }),
     ...(id === undefined ? {} : { id }),
   }
-}
-
-async function readBody(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of request) {
-    const bytes = Buffer.from(chunk)
-    size += bytes.length
-    if (size <= mostBodyBytes) chunks.push(bytes)
-    else if (size > mostDrainedBytes) break
-  }
-  if (size > mostBodyBytes) throw new RequestRefused(413, 'the body is larger than 1mb')
-  return Buffer.concat(chunks).toString('utf8')
-}
-
-function parseBody(body: string): Readonly<Record<string, unknown>> {
-  let value: unknown
-  try {
-    value = JSON.parse(body)
-  } catch (error) {
-    throw new RequestRefused(400, `the body is not valid JSON: ${error instanceof Error ? error.message : String(error)}`)
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new RequestRefused(400, 'the body must be a JSON object')
-  return Object.fromEntries(Object.entries(value))
 }
 
 function needed(body: Readonly<Record<string, unknown>>, name: string): string {

@@ -87,6 +87,11 @@ class Router implements RunningRouter {
     return this.#address
   }
 
+  /** One broker in this process answers to every name. */
+  get #isEmbedded(): boolean {
+    return this.#options.mode === 'dev' && this.#options.broker === undefined
+  }
+
   async start(): Promise<void> {
     const late: { hub: Hub | undefined; brokers: BrokerSet | undefined } = { hub: undefined, brokers: undefined }
     const ports = this.#portsOver(late)
@@ -96,8 +101,7 @@ class Router implements RunningRouter {
     const config = generation.project.router
     const root = resolve(this.#options.root)
     const keys = await IdempotencyKeys.open({ config: config.idempotency, root, log: this.#options.log }, generation.plan)
-    const embedded = this.#options.mode === 'dev' && this.#options.broker === undefined
-    const brokers = new BrokerSet({ clientId: config.name, log: this.#options.log, embedded })
+    const brokers = new BrokerSet({ clientId: config.name, log: this.#options.log, embedded: this.#isEmbedded })
     const server = this.#createServer(config)
     const inspector = this.#createInspector(config, brokers)
     late.brokers = brokers
@@ -266,6 +270,7 @@ class Router implements RunningRouter {
         generation: this.#generations.current?.number ?? 0,
         subscriptions: describeSubscriptions(this.#generations.current?.plan ?? { subscriptions: [] }),
       }),
+      broker: this.#isEmbedded ? brokers.get(config.broker, config) : undefined,
       publish: request => {
         const record = 'raw' in request ? rawRecord(request) : eventRecord(request)
         return brokers.get(config.broker, this.#generation().project.router).produce(record)

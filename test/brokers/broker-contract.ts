@@ -312,6 +312,35 @@ export function brokerContract({ open }: BrokerUnderTest): void {
     expect(last).toMatchObject({ topic, partition: 0, nextOffset: 10, highWatermark: 10 })
   })
 
+  test('offsets are set from outside only while nobody reads in the group', async () => {
+    const broker = connect()
+    const topic = await topicOf(broker, 1)
+    for (const value of ['0', '1', '2']) await broker.produce(record(topic, null, value))
+    const group = uniqueName('group')
+    const first = await consume(broker, group, topic, 'latest')
+    await first.receiver.owns(1)
+    await expect(broker.setOffsets(group, [{ topic, partition: 0, offset: 1 }])).rejects.toMatchObject({ code: 'group-active' })
+    await first.consumer.stop()
+    await broker.setOffsets(group, [{ topic, partition: 0, offset: 1 }])
+    expect(await broker.committedOffsets(group, [topic])).toEqual([{ topic, partition: 0, offset: 1 }])
+    const second = await consume(broker, group, topic)
+    await second.receiver.has(2)
+    expect(second.receiver.values).toEqual(['1', '2'])
+  })
+
+  test('an optional topic is missing without anybody noticing, and read from its first record once it is there', async () => {
+    const broker = connect()
+    const topic = await topicOf(broker, 1)
+    const optional = uniqueName('optional')
+    const { receiver } = await consume(broker, uniqueName('group'), { names: [topic], patterns: [], optional: [optional] }, 'latest')
+    await receiver.owns(1)
+    expect(receiver.statuses.filter(({ kind }) => kind !== 'joined')).toEqual([])
+    await broker.createTopics([{ topic: optional, partitions: 1 }])
+    await broker.produce(record(optional, null, 'back'))
+    await receiver.has(1)
+    expect(receiver.received).toMatchObject([{ topic: optional, offset: 0 }])
+  })
+
   test('a pattern takes the topics that match, and new ones from their first record', async () => {
     const broker = connect()
     const prefix = uniqueName('pattern')

@@ -59,7 +59,7 @@ describe('a failure that says how long to wait', () => {
   const policy = { attempts: 5, backoff: 'fixed', delayMs: 100, maxDelayMs: 1_000, jitter: 'none' } as const
   const asking = (retryAfterMs: unknown) => Object.assign(new Error('busy'), { retryAfterMs })
 
-  test.each([
+  it.each([
     [asking(700), 700],
     [asking(60_000), 1_000],
     [asking(10), 100],

@@ -5,12 +5,15 @@ import {
   BrokerError,
   type ConsumeOptions,
   type Consumer,
+  groupActive,
   type OutgoingRecord,
   type RecordSink,
   type TopicPartitionOffset,
 } from '../broker.ts'
 import type { BrokerOptions } from '../registry.ts'
 import { assertTopicName, isInternalTopic } from '../topic-name.ts'
+import { GroupMembership } from './group-membership.ts'
+import { KafkaConnection } from './kafka-connection.ts'
 import { KafkaConsumer } from './kafka-consumer.ts'
 import { protocolType, toBrokerError } from './kafka-error.ts'
 import { type KafkaLink, openLink } from './kafka-link.ts'
@@ -105,6 +108,20 @@ export class KafkaBroker implements Broker {
       .filter(({ topic }) => topics.includes(topic))
       .flatMap(({ topic, partitions }) => partitions.map(({ partition, offset }) => ({ topic, partition, offset: Number(offset) })))
       .filter(({ offset }) => offset >= 0)
+  }
+
+  async setOffsets(group: string, offsets: readonly TopicPartitionOffset[]): Promise<void> {
+    this.#assertOpen()
+    const connection = new KafkaConnection(() => this.#openLink(), false)
+    try {
+      const membership = new GroupMembership(group, consumerSettings(this.#config.consumer, undefined))
+      membership.use(connection)
+      if (!(await membership.commitFromOutside(offsets))) throw groupActive(group)
+    } catch (error) {
+      throw toBrokerError(error, `setting the offsets of group "${group}"`, this.#config)
+    } finally {
+      connection.close()
+    }
   }
 
   async close(): Promise<void> {

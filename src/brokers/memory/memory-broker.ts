@@ -4,6 +4,7 @@ import {
   BrokerError,
   type ConsumeOptions,
   type Consumer,
+  groupActive,
   type OutgoingRecord,
   type RecordSink,
   type TopicPartitionOffset,
@@ -70,6 +71,13 @@ export class MemoryBroker implements Broker {
   async committedOffsets(group: string, topics: readonly string[]): Promise<readonly TopicPartitionOffset[]> {
     this.#assertOpen()
     return this.#cluster.group(group).committedOffsets(topics)
+  }
+
+  async setOffsets(group: string, offsets: readonly TopicPartitionOffset[]): Promise<void> {
+    this.#assertOpen()
+    const known = this.#cluster.group(group)
+    if (known.isActive) throw groupActive(group)
+    for (const offset of offsets) known.commit(offset)
   }
 
   async close(): Promise<void> {

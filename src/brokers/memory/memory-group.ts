@@ -26,6 +26,10 @@ export class MemoryGroup {
     void this.#rebalance()
   }
 
+  get isActive(): boolean {
+    return this.#members.size > 0
+  }
+
   /** The member has let go of its partitions. */
   leave(member: MemoryMember): void {
     this.#members.delete(member)

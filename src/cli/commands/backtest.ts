@@ -3,7 +3,6 @@ import type { Blueprint } from '../../runtime/blueprint.ts'
 import type { BacktestReport } from '../../testing/backtest.ts'
 import type { BacktestHeading } from '../../testing/format-backtest.ts'
 import type { PastRange } from '../../testing/past-records.ts'
-import { CommandFailure } from '../failure.ts'
 import { wholeNumber } from '../flags.ts'
 import { hasColor, print } from '../output.ts'
 import { ProgressLine } from '../progress-line.ts'
@@ -60,12 +59,8 @@ async function backtest(options: BacktestOptions): Promise<number> {
 
 async function readRange({ last, since }: BacktestOptions): Promise<PastRange> {
   if (since === undefined) return { kind: 'last', messages: last ?? usualMessages }
-  const { parseDuration } = await import('../../config/duration.ts')
-  const ago = parseDuration(since)
-  const timestamp = ago === undefined ? Date.parse(since) : Date.now() - ago
-  if (Number.isNaN(timestamp))
-    throw new CommandFailure(2, `--since ${since}: expected a duration or a time`, 'such as 1h, 7d or 2026-01-31T12:00:00Z')
-  return { kind: 'since', timestamp }
+  const { pastTime } = await import('../past-time.ts')
+  return { kind: 'since', timestamp: pastTime('--since', since) }
 }
 
 /** What is compiled needs its files no more. */

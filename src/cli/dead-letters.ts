@@ -1,0 +1,141 @@
+import type { RecordHeaders, RoutingPlan, SourceRecord } from '../compiler/plan.ts'
+import { replayTopicOf } from '../compiler/topic-selector.ts'
+import { readReplay } from '../engine/replay.ts'
+import type { BrokerAccess, Part } from './broker-access.ts'
+
+/** `new`; `replayed`: it was sent back already; `failed again`: it came out of a replay. */
+export type LetterState = 'new' | 'replayed' | 'failed again'
+
+/** A message in a dead-letter topic, and what is known of its way there. */
+export interface DeadLetter {
+  /** `topic/partition/offset`. */
+  readonly id: string
+  /** Epoch milliseconds: when it was dead-lettered. */
+  readonly timestamp: number
+  readonly state: LetterState
+  /** Undefined where somebody else wrote it. */
+  readonly group: string | undefined
+  readonly route: string | undefined
+  readonly action: string | undefined
+  readonly attempts: number
+  readonly error: string
+  readonly message: string
+  /** The record it once was; undefined where its headers do not tell. */
+  readonly original: SourceRecord | undefined
+  readonly record: SourceRecord
+}
+
+export interface LetterFilter {
+  readonly topics: readonly string[]
+  /** A route's id, or its name. */
+  readonly route: string | undefined
+  /** Part of the error's type or message, without regard to case. */
+  readonly error: string | undefined
+  /** Epoch milliseconds. */
+  readonly since: number | undefined
+  readonly until: number | undefined
+  /** Most newest records of each partition. */
+  readonly last: number
+}
+
+/** Every dead-letter topic that exists: those that the routes name, and all that end with `.dlq`. */
+export async function deadLetterTopics(access: BrokerAccess, plan: RoutingPlan): Promise<readonly string[]> {
+  const named = plan.subscriptions.flatMap(({ deadLetter, routes, unmatched }) => {
+    const all = unmatched.policy === 'actions' ? [...routes, unmatched.route] : routes
+    return [deadLetter, ...all.flatMap(route => [route.deadLetter, ...route.actions.map(action => action.deadLetter)])]
+  })
+  const topics = new Set(named.flatMap(policy => (policy.kind === 'topic' && policy.topic !== undefined ? [policy.topic] : [])))
+  return (await access.listTopics()).filter(topic => topics.has(topic) || topic.endsWith('.dlq')).toSorted()
+}
+
+/** The letters that pass the filter, in the order of their topics, partitions and offsets. */
+export async function readLetters(
+  access: BrokerAccess,
+  filter: LetterFilter,
+  onRead: (records: number) => void,
+): Promise<readonly DeadLetter[]> {
+  const records: SourceRecord[] = []
+  for (const topic of filter.topics) await readTopic(access, topic, filter, record => onRead(records.push(record)))
+  const replayed = await replayedLetters(access, new Set(records.map(({ headers }) => text(headers, group) ?? '')))
+  return records.map(record => readLetter(record, replayed)).filter(letter => passes(letter, filter))
+}
+
+/** Undefined where the record is gone. */
+export async function readLetterAt(access: BrokerAccess, part: Part): Promise<DeadLetter | undefined> {
+  const records: SourceRecord[] = []
+  await access.read(part, record => void records.push(record))
+  const [record] = records
+  if (record === undefined) return undefined
+  return readLetter(record, await replayedLetters(access, new Set([text(record.headers, group) ?? ''])))
+}
+
+async function readTopic(
+  access: BrokerAccess,
+  topic: string,
+  { since, last }: Pick<LetterFilter, 'since' | 'last'>,
+  onRecord: (record: SourceRecord) => void,
+): Promise<void> {
+  const starts = since === undefined ? [] : await access.offsetsSince(topic, since)
+  for (const { partition, low, high } of await access.topicOffsets(topic)) {
+    const first = starts.find(each => each.partition === partition)?.offset ?? low
+    await access.read({ topic, partition, start: Math.max(first, high - last, low), end: high }, onRecord)
+  }
+}
+
+/** What the topics of replays say was sent back already, by id. */
+async function replayedLetters(access: BrokerAccess, groups: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+  const existing = new Set(await access.listTopics())
+  const ids = new Set<string>()
+  for (const name of groups) {
+    const topic = replayTopicOf(name)
+    if (topic === undefined || !existing.has(topic)) continue
+    await readTopic(access, topic, { since: undefined, last: Number.MAX_SAFE_INTEGER }, ({ headers }) => {
+      const id = text(headers, 'signalbox-replay-of')
+      if (id !== undefined) ids.add(id)
+    })
+  }
+  return ids
+}
+
+const group = 'kafka_dlt-original-consumer-group'
+
+function readLetter(record: SourceRecord, replayed: ReadonlySet<string>): DeadLetter {
+  const { topic, partition, offset, timestamp, headers } = record
+  const id = `${topic}/${partition}/${offset}`
+  const replay = readReplay(record)
+  return {
+    id,
+    timestamp,
+    state: replayed.has(id) ? 'replayed' : replaysOf(headers) > 0 ? 'failed again' : 'new',
+    group: text(headers, group),
+    route: text(headers, 'signalbox-route'),
+    action: text(headers, 'signalbox-action'),
+    attempts: Number(text(headers, 'signalbox-attempts') ?? 0),
+    error: text(headers, 'kafka_dlt-exception-fqcn') ?? '',
+    message: text(headers, 'kafka_dlt-exception-message') ?? '',
+    original: typeof replay === 'object' ? replay.record : undefined,
+    record,
+  }
+}
+
+function passes(letter: DeadLetter, { route, error, since, until }: LetterFilter): boolean {
+  const said = `${letter.error} ${letter.message}`.toLowerCase()
+  return (
+    (route === undefined || letter.route === route || letter.route?.endsWith(`/${route}`) === true) &&
+    (error === undefined || said.includes(error.toLowerCase())) &&
+    (since === undefined || letter.timestamp >= since) &&
+    (until === undefined || letter.timestamp < until)
+  )
+}
+
+/** How often a message was replayed before it came here. */
+export function replaysOf(headers: RecordHeaders): number {
+  const count = Number(text(headers, 'signalbox-replays') ?? 0)
+  return Number.isSafeInteger(count) && count > 0 ? count : 0
+}
+
+function text(headers: RecordHeaders, name: string): string | undefined {
+  const value = Object.hasOwn(headers, name) ? headers[name] : undefined
+  const bytes = Buffer.isBuffer(value) ? value : value?.at(-1)
+  return bytes?.toString('utf8')
+}
