@@ -1,7 +1,8 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
-import { type Claim, type ClaimAnswer, type Completion, type GroupedBackend, type Holding, StoreError } from './idempotency-store.ts'
+import { type Claim, type ClaimAnswer, type Completion, type Holding, type IdempotencyStore, StoreError } from './idempotency-store.ts'
+import { QuestionLane } from './question-lane.ts'
 import { WorkInProgress } from './work-in-progress.ts'
 
 export interface LevelStoreOptions {
@@ -20,13 +21,16 @@ const sweepBatch = 1_000
  * Completed keys in LevelDB: `k<key>` holds when the key runs out and its check, `t<when><key>` finds those that have run out. They
  * survive a kill of the process; writes are not forced to the disk, so that a power cut may lose the last ones, which then run again.
  * Claims live in memory: LevelDB belongs to one process, and nothing of a dead one is in progress.
+ * Keys are looked up at once: a filter in memory tells LevelDB of nearly every key that it does not have. Only writes are waited for, in groups.
  */
-export class LevelStore implements GroupedBackend {
+export class LevelStore implements IdempotencyStore {
   readonly #db: ClassicLevel
   readonly #working = new WorkInProgress(() => performance.now())
   readonly #now: () => number
   readonly #sweeper: NodeJS.Timeout
+  readonly #writes = new QuestionLane<Completion, true>(completions => this.#writeGroup(completions))
   #sweeping: Promise<void> = Promise.resolve()
+  #closed = false
 
   private constructor(db: ClassicLevel, { now = Date.now, sweepMs = 60_000 }: LevelStoreOptions) {
     this.#db = db
@@ -49,50 +53,52 @@ export class LevelStore implements GroupedBackend {
     return new LevelStore(db, options)
   }
 
-  async claim(claims: readonly Claim[]): Promise<readonly ClaimAnswer[]> {
-    // Claimed first: two questions for one key in one group must not both find it free.
-    const taken = claims.map(claim => this.#working.claim(claim))
-    try {
-      const completed = await this.#completed(claims)
-      return claims.map((claim, index) => {
-        const check = completed[index]
-        if (check === undefined) return taken[index] === true ? 'claimed' : 'busy'
-        this.#working.release(claim)
-        return { check }
-      })
-    } catch (error) {
-      for (const claim of claims) this.#working.release(claim)
-      throw error
+  claim(claim: Claim): ClaimAnswer {
+    const check = this.#completed(claim.key)
+    if (check !== undefined) return { check }
+    return this.#working.claim(claim) ? 'claimed' : 'busy'
+  }
+
+  renew(claim: Claim): boolean {
+    return this.#completed(claim.key) === undefined && this.#working.claim(claim)
+  }
+
+  complete(completion: Completion): boolean | Promise<boolean> {
+    // Nobody can have completed a key that this owner holds.
+    if (!this.#working.isHeldBy(completion)) {
+      if (this.#completed(completion.key) !== undefined) return true
+      if (this.#working.isHeldByOther(completion)) return false
     }
+    return this.#write(completion)
   }
 
-  async renew(claims: readonly Claim[]): Promise<readonly boolean[]> {
-    const completed = await this.#completed(claims)
-    return claims.map((claim, index) => completed[index] === undefined && this.#working.claim(claim))
+  release(holding: Holding): void {
+    this.#working.release(holding)
   }
 
-  async complete(completions: readonly Completion[]): Promise<readonly boolean[]> {
-    const completed = await this.#completed(completions)
-    const answers = completions.map((completion, index) => completed[index] !== undefined || !this.#working.isHeldByOther(completion))
-    const stored = completions.filter((_, index) => answers[index] === true && completed[index] === undefined)
-    await asked(
-      this.#db.batch(
-        stored.flatMap(({ key, ttlMs, check }) => {
-          const until = timeText(this.#now() + ttlMs)
-          return [
-            { type: 'put' as const, key: `k${key}`, value: `${until}${check}` },
-            { type: 'put' as const, key: `t${until}${key}`, value: '' },
-          ]
-        }),
-      ),
-    )
-    for (const { key } of stored) this.#working.forget(key)
-    return answers
+  /** The key stays in progress until the write is through. */
+  async #write(completion: Completion): Promise<boolean> {
+    if (this.#closed) throw new StoreError('closed', 'the idempotency store is closed')
+    await this.#writes.add(completion)
+    this.#working.release(completion)
+    return true
   }
 
-  async release(holdings: readonly Holding[]): Promise<readonly unknown[]> {
-    for (const holding of holdings) this.#working.release(holding)
-    return holdings.map(() => true)
+  async #writeGroup(completions: readonly Completion[]): Promise<readonly true[]> {
+    const now = this.#now()
+    const entries = completions.flatMap(({ key, ttlMs, check }) => {
+      const until = timeText(now + ttlMs)
+      return [
+        { type: 'put' as const, key: `k${key}`, value: `${until}${check}` },
+        { type: 'put' as const, key: `t${until}${key}`, value: '' },
+      ]
+    })
+    try {
+      await this.#db.batch(entries)
+    } catch (error) {
+      throw unavailable(error)
+    }
+    return completions.map(() => true)
   }
 
   /** Deletes what has run out. */
@@ -113,16 +119,22 @@ export class LevelStore implements GroupedBackend {
   }
 
   async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
     clearInterval(this.#sweeper)
-    await this.#sweeping
+    await Promise.all([this.#writes.flush(), this.#sweeping])
     await this.#db.close()
   }
 
-  /** The checks of those that are completed and have not run out. */
-  async #completed(holdings: readonly Holding[]): Promise<readonly (string | undefined)[]> {
-    const found = await asked(this.#db.getMany(holdings.map(({ key }) => `k${key}`)))
-    const now = timeText(this.#now())
-    return found.map(value => (value !== undefined && value.slice(0, timeDigits) > now ? value.slice(timeDigits) : undefined))
+  /** The check of a key that is completed and has not run out. */
+  #completed(key: string): string | undefined {
+    let value: string | undefined
+    try {
+      value = this.#db.getSync(`k${key}`)
+    } catch (error) {
+      throw unavailable(error)
+    }
+    return value !== undefined && value.slice(0, timeDigits) > timeText(this.#now()) ? value.slice(timeDigits) : undefined
   }
 }
 
@@ -134,12 +146,8 @@ function timeText(epochMs: number): string {
   return String(Math.max(0, Math.floor(epochMs))).padStart(timeDigits, '0')
 }
 
-async function asked<T>(answer: Promise<T>): Promise<T> {
-  try {
-    return await answer
-  } catch (error) {
-    throw new StoreError('unavailable', `the idempotency store cannot be read or written: ${messageOf(error)}`, { cause: error })
-  }
+function unavailable(error: unknown): StoreError {
+  return new StoreError('unavailable', `the idempotency store cannot be read or written: ${messageOf(error)}`, { cause: error })
 }
 
 function openError(folder: string, error: unknown): StoreError {

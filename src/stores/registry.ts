@@ -12,7 +12,7 @@ export async function openStore(config: IdempotencyConfig, root: string, log: St
     case 'memory':
       return new MemoryStore({ log })
     case 'level':
-      return new GroupedStore(await LevelStore.open({ folder: resolve(root, config.path) }))
+      return LevelStore.open({ folder: resolve(root, config.path) })
     case 'redis':
       return new GroupedStore(await RedisStore.open({ url: config.url, log }))
   }

@@ -29,6 +29,11 @@ export class WorkInProgress {
     return lease !== undefined && lease.owner !== owner && lease.endsAt > this.#now()
   }
 
+  isHeldBy({ key, owner }: Holding): boolean {
+    const lease = this.#leases.get(key)
+    return lease?.owner === owner && lease.endsAt > this.#now()
+  }
+
   release({ key, owner }: Holding): void {
     if (this.#leases.get(key)?.owner === owner) this.#leases.delete(key)
   }

@@ -6,6 +6,6 @@ const store = await LevelStore.open({ folder: process.argv[2] })
 const group = 50
 for (let next = 0; process.connected; next += group) {
   const keys = Array.from({ length: group }, (_, index) => ({ key: `key-${next + index}`, owner: 'a', ttlMs: 60_000, check: '' }))
-  await store.complete(keys)
+  await Promise.all(keys.map(key => store.complete(key)))
   process.send(next + group)
 }

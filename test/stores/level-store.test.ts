@@ -3,8 +3,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { GroupedStore } from '../../src/stores/grouped-store.ts'
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { LevelStore } from '../../src/stores/level-store.ts'
 import { storeContract } from './store-contract.ts'
 
@@ -18,26 +17,26 @@ const completion = (key: string, ttlMs = 60_000) => ({ key, owner: 'a', ttlMs, c
 const claim = (key: string) => ({ key, owner: 'b', leaseMs: 60_000 })
 
 describe('the level store', () => {
+  const folders: string[] = []
   storeContract(async () => {
     const folder = await mkdtemp(join(tmpdir(), 'signalbox-level-'))
-    const store = new GroupedStore(await LevelStore.open({ folder }))
-    return Object.assign(store, {
-      close: async () => {
-        await GroupedStore.prototype.close.call(store)
-        await rm(folder, { recursive: true, force: true })
-      },
-    })
+    folders.push(folder)
+    return LevelStore.open({ folder })
+  })
+
+  afterAll(async () => {
+    await Promise.all(folders.map(folder => rm(folder, { recursive: true, force: true })))
   })
 
   test('completed keys survive a restart, what was in progress is free', async () => {
     const folder = await emptyFolder()
     const first = await LevelStore.open({ folder })
-    await first.claim([claim('working'), claim('done')])
-    await first.complete([{ ...completion('done'), owner: 'b' }])
+    expect([first.claim(claim('working')), first.claim(claim('done'))]).toEqual(['claimed', 'claimed'])
+    await first.complete({ ...completion('done'), owner: 'b' })
     await first.close()
     const second = await LevelStore.open({ folder })
     onTestFinished(() => second.close())
-    expect(await second.claim([{ ...claim('working'), owner: 'c' }, claim('done')])).toEqual(['claimed', { check: '' }])
+    expect([second.claim({ ...claim('working'), owner: 'c' }), second.claim(claim('done'))]).toEqual(['claimed', { check: '' }])
   })
 
   test('completed keys survive a kill of the process', async () => {
@@ -54,7 +53,7 @@ describe('the level store', () => {
     await new Promise(resolve => child.once('exit', resolve))
     const store = await LevelStore.open({ folder })
     onTestFinished(() => store.close())
-    const answers = await store.claim(Array.from({ length: stored }, (_, index) => claim(`key-${index}`)))
+    const answers = Array.from({ length: stored }, (_, index) => store.claim(claim(`key-${index}`)))
     expect(answers.filter(answer => typeof answer !== 'object')).toEqual([])
   })
 
@@ -81,11 +80,11 @@ describe('the level store', () => {
     let now = 1_000_000
     const store = await LevelStore.open({ folder, now: () => now })
     const many = Array.from({ length: 2_500 }, (_, index) => completion(`old-${index}`, 1_000))
-    await store.complete([...many, completion('again', 1_000), completion('long', 100_000)])
+    await Promise.all([...many, completion('again', 1_000), completion('long', 100_000)].map(one => store.complete(one)))
     now += 2_000
-    await store.complete([completion('again', 100_000)])
+    await store.complete(completion('again', 100_000))
     await store.sweep()
-    expect(await store.claim([claim('old-7'), claim('again'), claim('long')])).toEqual(['claimed', { check: '' }, { check: '' }])
+    expect(['old-7', 'again', 'long'].map(key => store.claim(claim(key)))).toEqual(['claimed', { check: '' }, { check: '' }])
     await store.close()
     const db = new ClassicLevel(join(folder, 'idempotency'))
     onTestFinished(() => db.close())
