@@ -254,7 +254,10 @@ describe('the store away', () => {
 
   it('a message is not done before its completion is stored, and its actions do not run again for it', async () => {
     const notes: unknown[] = []
-    const { harness, keys, counters } = once([noting(notes, ({ offset }) => offset, undefined), async () => void (keys.mode = 'down')])
+    const takeStoreDown = async () => {
+      keys.mode = 'down'
+    }
+    const { harness, keys, counters } = once([noting(notes, ({ offset }) => offset, undefined), takeStoreDown])
     harness.send('e', { key: 'a' })
     await harness.clock.advance(10_000)
     expect(notes).toEqual([0])
