@@ -90,6 +90,7 @@ function build(hub: Hub, parts: BroadcastParts): CompiledAction {
   const isPlain = others.length === 0 && parts.data === undefined && parts.event === undefined && parts.except === undefined
   return {
     kind: 'broadcast',
+    isLocal: true,
     summary,
     targets: [channel, ...others].map(({ text }) => ({ kind: 'channel', name: text })),
     run: isPlain ? passThrough(hub, parts.app, channel.render) : general(hub, parts),

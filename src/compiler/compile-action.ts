@@ -4,7 +4,7 @@ import { compileCondition } from './condition.ts'
 import { compileData } from './data-template.ts'
 import { compilePath, type FieldPath, splitPath } from './field-path.ts'
 import { compileName } from './name-template.ts'
-import type { ActionPlan, DeadLetterPolicy, ForEachPlan } from './plan.ts'
+import type { ActionPlan, BreakerPolicy, CompiledAction, DeadLetterPolicy, ForEachPlan } from './plan.ts'
 import { deadLetterPolicy, mergePolicies, type Policies } from './policies.ts'
 import { presentPaths } from './present-paths.ts'
 import type { ProjectContext } from './project-context.ts'
@@ -55,11 +55,24 @@ export function compileAction(section: SourceSection, position: number, around: 
     when,
     forEach,
     retry: policies.retry,
+    breaker: breakerOf(section, policies, action),
     timeoutMs: policies.timeoutMs,
     deadLetter,
     continueOnError: section.flag('continueOnError') ?? false,
     action,
   }
+}
+
+function breakerOf(section: SourceSection, { breaker }: Policies, { kind, isLocal }: CompiledAction): BreakerPolicy | undefined {
+  if (isLocal === true && section.isReadable('breaker'))
+    section.report.atKey(
+      section.pathOf('breaker'),
+      'schema-unsupported',
+      `A ${kind} has no breaker: it reaches nothing that could be down`,
+      'Remove it',
+    )
+  const { failures, resetMs, isOff } = breaker
+  return isOff || isLocal === true ? undefined : { failures, resetMs }
 }
 
 /** A key waits for its retries: longer than this is hardly meant, in ms. */

@@ -130,6 +130,8 @@ export interface ActionPlan {
   readonly when: Condition | undefined
   readonly forEach: ForEachPlan | undefined
   readonly retry: RetryPolicy
+  /** Undefined: off, or nothing outside this process that could be down. */
+  readonly breaker: BreakerPolicy | undefined
   /** One attempt, in ms. */
   readonly timeoutMs: number
   readonly deadLetter: DeadLetterPolicy
@@ -153,6 +155,12 @@ export interface RetryPolicy {
   readonly jitter: 'full' | 'none'
 }
 
+/** After so many failures in a row an action waits for so long before it is tried again. */
+export interface BreakerPolicy {
+  readonly failures: number
+  readonly resetMs: number
+}
+
 export type DeadLetterPolicy =
   /** `topic` undefined: `<topic of the message>.dlq`. */
   { readonly kind: 'topic'; readonly topic: string | undefined } | { readonly kind: 'none'; readonly onFailure: 'skip' | 'stop' }
@@ -163,6 +171,8 @@ export interface CompiledAction {
   readonly kind: string
   /** For people: `broadcast private-user.{{data.user_id}}`. */
   readonly summary: string
+  /** It reaches nothing outside this process: there is nothing to be down. */
+  readonly isLocal?: true
   /** The module that must be loaded before the action can run, and where the file names it. */
   readonly handler?: HandlerUse
   /** Where its output goes, as the file has it: for graphs, comparisons and the search for loops. Empty where nobody can tell. */

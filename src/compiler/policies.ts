@@ -1,12 +1,13 @@
 import { parseDuration } from '../config/duration.ts'
 import { topicNameFault } from './name-place.ts'
-import type { DeadLetterPolicy, RetryPolicy } from './plan.ts'
+import type { BreakerPolicy, DeadLetterPolicy, RetryPolicy } from './plan.ts'
 import { isMap, type SourceSection } from './source-section.ts'
 
 /** The policies that hold at one level: app, file, route or action. */
 export interface Policies {
   readonly timeoutMs: number
   readonly retry: RetryPolicy
+  readonly breaker: BreakerPolicy & { readonly isOff: boolean }
   readonly deadLetter: DeadLetterChoice
 }
 
@@ -20,6 +21,7 @@ interface DeadLetterChoice {
 const builtInPolicies: Policies = {
   timeoutMs: 30_000,
   retry: { attempts: 5, backoff: 'exponential', delayMs: 500, maxDelayMs: 30_000, jitter: 'full' },
+  breaker: { failures: 20, resetMs: 10_000, isOff: false },
   deadLetter: { topic: undefined, isOff: false, onFailure: undefined },
 }
 
@@ -36,6 +38,7 @@ export function appPolicies(defaults: Readonly<Record<string, unknown>>): Polici
       maxDelayMs: durationOf(retry['maxDelay']) ?? base.maxDelayMs,
       jitter: jitters.find(name => name === retry['jitter']) ?? base.jitter,
     },
+    breaker: appBreaker(defaults['breaker']),
     deadLetter: chooseDeadLetter(
       builtInPolicies.deadLetter,
       textOf(defaults['deadLetter']),
@@ -59,6 +62,7 @@ export function mergePolicies(inherited: Policies, section: SourceSection): Poli
       maxDelayMs: retry.duration('maxDelay') ?? base.maxDelayMs,
       jitter: retry.oneOf('jitter', jitters) ?? base.jitter,
     },
+    breaker: mergeBreaker(inherited.breaker, section),
     deadLetter: chooseDeadLetter(inherited.deadLetter, isLegal ? deadLetter : undefined, section.oneOf('onFailure', onFailures)),
   }
 }
@@ -78,6 +82,29 @@ export function namedDeadLetterTopic(section: SourceSection): string | undefined
 const backoffs = ['fixed', 'linear', 'exponential'] as const
 const jitters = ['full', 'none'] as const
 const onFailures = ['skip', 'stop'] as const
+
+function appBreaker(written: unknown): Policies['breaker'] {
+  const base = builtInPolicies.breaker
+  if (!isMap(written)) return { ...base, isOff: written === 'off' }
+  const { failures } = written
+  return {
+    failures: typeof failures === 'number' ? failures : base.failures,
+    resetMs: durationOf(written['reset']) ?? base.resetMs,
+    isOff: false,
+  }
+}
+
+/** `off`, or its numbers, which switch it on again. */
+function mergeBreaker(inherited: Policies['breaker'], section: SourceSection): Policies['breaker'] {
+  if (!section.isReadable('breaker')) return inherited
+  if (!isMap(section.value('breaker'))) return { ...inherited, isOff: section.oneOf('breaker', ['off']) === 'off' }
+  const breaker = section.section('breaker')
+  return {
+    failures: breaker.count('failures') ?? inherited.failures,
+    resetMs: breaker.duration('reset') ?? inherited.resetMs,
+    isOff: false,
+  }
+}
 
 function chooseDeadLetter(
   inherited: DeadLetterChoice,

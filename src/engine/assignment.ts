@@ -82,6 +82,11 @@ export class Assignment {
 
   /** Waits before a retry. False when the wait was cut short because the partition drains: the message is then released. */
   wait(ms: number): Promise<boolean> {
+    return this.pause(resume => this.#clock.schedule(ms, resume))
+  }
+
+  /** Waits until `resume` is called. `begin` answers with what undoes it, for when the partition drains: then this is false. */
+  pause(begin: (resume: () => void) => Cancel): Promise<boolean> {
     if (this.state !== 'active') return Promise.resolve(false)
     return new Promise(resolve => {
       const cut = () => {
@@ -89,7 +94,7 @@ export class Assignment {
         this.#waits.delete(cut)
         resolve(false)
       }
-      const cancel = this.#clock.schedule(ms, () => {
+      const cancel = begin(() => {
         this.#waits.delete(cut)
         resolve(true)
       })

@@ -13,6 +13,10 @@ export class SubscriptionCounters {
   commits = 0
   commitFailures = 0
   deadLetterFailures = 0
+  /** How often the breaker of an action opened. */
+  breakerOpened = 0
+  /** Breakers that are open now. */
+  breakersOpen = 0
   /** Messages that waited because somebody else worked on their idempotency key. */
   idempotencyWaits = 0
   leasesLost = 0

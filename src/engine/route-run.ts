@@ -1,6 +1,8 @@
 import { type ActionPlan, ActionSignal, type RoutePlan } from '../compiler/plan.ts'
+import { TemplateError } from '../compiler/scope.ts'
 import type { Assignment } from './assignment.ts'
 import { AttemptReleased, AttemptRun, isPermanent } from './attempt-run.ts'
+import type { Admission, Breaker } from './breaker.ts'
 import { LeaseLost } from './claim-guard.ts'
 import type { RouteCounters } from './counters.ts'
 import type { DeadLetterCause } from './dead-letter.ts'
@@ -122,7 +124,8 @@ function startActions(
     const action = route.actions[position]
     if (action === undefined) break
     if (action.when !== undefined && !action.when(scope)) continue
-    if (guarded?.guard.isLost === true)
+    const breaker = execution.breakers.of(route.id, action)
+    if (guarded?.guard.isLost === true || breaker?.isOpen === true)
       return continueRoute(
         { execution, assignment, route, counters, scope, results, place, guarded, acted, skipped, gaveUp: undefined },
         position,
@@ -145,6 +148,7 @@ function startActions(
         position,
         first,
       )
+    breaker?.succeeded()
     if (outcome instanceof ActionSignal) {
       if (outcome.kind === 'drop') {
         if (guarded === undefined) counters.dropped++
@@ -229,20 +233,34 @@ async function tryAction(
   first: FirstTry | undefined,
 ): Promise<ActionEnd> {
   const { assignment, execution } = run
+  const breaker = execution.breakers.of(run.route.id, action)
   let started = first
   for (let number = 1; ; number++) {
-    if (started === undefined && assignment.state === 'released') return { kind: 'released' }
-    if (started === undefined && run.guarded?.guard.isLost === true) return { kind: 'lease-lost' }
+    const admission = started !== undefined || breaker?.isOpen !== true ? 'go' : await breaker.admit(assignment)
+    if (admission === 'released') return { kind: 'released' }
+    const hindrance = started === undefined ? hindranceOf(run) : undefined
+    if (hindrance !== undefined) {
+      breaker?.leave(admission)
+      return { kind: hindrance }
+    }
     const attempt = started?.attempt ?? new AttemptRun(scope, run.route, action.position, element, number, run.place.broker)
     let failure: unknown
     try {
-      return { kind: 'value', value: await outcomeOf(run, action, scope, attempt, started) }
+      const value = await outcomeOf(run, action, scope, attempt, started)
+      breaker?.succeeded()
+      return { kind: 'value', value }
     } catch (error) {
       failure = error
     }
     started = undefined
+    if (breaker !== undefined) tellBreaker(breaker, admission, failure)
     if (failure instanceof AttemptReleased) return { kind: 'released' }
     if (failure instanceof LeaseLost) return { kind: 'lease-lost' }
+    if (admission === 'probe' && !isPermanent(failure)) {
+      // While the breaker is open no attempt is used up.
+      number--
+      continue
+    }
     if (number >= action.retry.attempts || isPermanent(failure)) return { kind: 'failed', error: failure, attempts: number }
     execution.counters.retries++
     const retryInMs = waitAfter(action.retry, number, failure, execution.ports.random)
@@ -262,6 +280,19 @@ async function tryAction(
     )
     if (!(await assignment.wait(retryInMs))) return { kind: 'released' }
   }
+}
+
+/** Why nothing more may start. */
+function hindranceOf({ assignment, guarded }: RouteRun): 'released' | 'lease-lost' | undefined {
+  if (assignment.state === 'released') return 'released'
+  return guarded?.guard.isLost === true ? 'lease-lost' : undefined
+}
+
+/** What was given up says nothing of the dependency, nor does a template that did not come so far; what it refuses for good it has answered. */
+function tellBreaker(breaker: Breaker, admission: Admission, failure: unknown): void {
+  if (failure instanceof AttemptReleased || failure instanceof LeaseLost || failure instanceof TemplateError) breaker.leave(admission)
+  else if (isPermanent(failure)) breaker.succeeded()
+  else breaker.failed(admission)
 }
 
 function outcomeOf(

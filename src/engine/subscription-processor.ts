@@ -1,5 +1,6 @@
 import type { SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
 import { Assignment } from './assignment.ts'
+import { Breakers } from './breaker.ts'
 import { CommitCadence } from './commit-cadence.ts'
 import { SubscriptionCounters } from './counters.ts'
 import type { Execution, Settlement } from './execution.ts'
@@ -63,7 +64,12 @@ export class SubscriptionProcessor implements LimitMember {
     this.#rebalanceMs = options.rebalanceMs
     this.#limit = options.limit
     this.#commits = new CommitCadence(options.ports, this.counters, () => this.#assignments.values())
-    this.#execution = { ports: options.ports, counters: this.counters, stopPartition: assignment => this.#stopPartition(assignment) }
+    this.#execution = {
+      ports: options.ports,
+      counters: this.counters,
+      breakers: new Breakers(options.ports, this.counters),
+      stopPartition: assignment => this.#stopPartition(assignment),
+    }
     this.#scheduler = new LaneScheduler(
       options.ports.clock,
       options.plan.concurrency,

@@ -163,11 +163,29 @@ function subscriptionMetrics({ counter, gauge }: Families, subscriptions: Subscr
     one,
     each(s => s.idempotency.storeFailures),
   )
+  counter(
+    'signalbox_breaker_opened_total',
+    'Times that the breaker of an action opened',
+    one,
+    each(s => s.breakers.opened),
+  )
+  gauge(
+    'signalbox_breakers_open',
+    'Breakers that are open: messages of their actions wait',
+    one,
+    each(s => s.breakers.open),
+  )
   gauge(
     'signalbox_idempotency_store_waiting',
     'Routes of messages that wait because the idempotency store does not answer',
     one,
     each(s => s.idempotency.waitingForStore),
+  )
+  gauge(
+    'signalbox_idempotency_unshared',
+    '1 while other instances share the messages and the idempotency store is not shared',
+    one,
+    each(s => (s.idempotency.isUnshared ? 1 : 0)),
   )
   gauge(
     'signalbox_messages_in_flight',

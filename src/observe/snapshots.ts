@@ -20,6 +20,7 @@ export interface SubscriptionSnapshot {
   readonly pausedPartitions: number
   readonly commitFailures: number
   readonly deadLetterWriteFailures: number
+  readonly breakers: { readonly opened: number; readonly open: number }
   readonly idempotency: IdempotencySnapshot
   readonly durations: DurationSnapshot
 }
@@ -40,6 +41,8 @@ export interface IdempotencySnapshot {
   readonly storeFailures: number
   /** Routes of messages that wait at the moment because it does not answer. */
   readonly waitingForStore: number
+  /** Other instances share the messages, and not the keys. */
+  readonly isUnshared: boolean
 }
 
 export interface PartitionSnapshot {

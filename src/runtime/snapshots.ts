@@ -26,11 +26,13 @@ export function snapshotOf(runner: SubscriptionRunner): SubscriptionSnapshot {
     pausedPartitions: assignments.filter(assignment => assignment.paused || assignment.stopped).length,
     commitFailures: counters.commitFailures,
     deadLetterWriteFailures: counters.deadLetterFailures,
+    breakers: { opened: counters.breakerOpened, open: counters.breakersOpen },
     idempotency: {
       waits: counters.idempotencyWaits,
       leasesLost: counters.leasesLost,
       storeFailures: counters.storeFailures,
       waitingForStore: counters.waitingForStore,
+      isUnshared: runner.isUnguarded,
     },
     durations: { boundsMs: durationBoundsMs, counts: counters.durations, sumMs: counters.durationSumMs },
   }

@@ -92,6 +92,8 @@ function deliver(processor: SubscriptionProcessor, given: CaseInput['given']): v
 function watched(subscription: SubscriptionPlan, recorder: Recorder, places: Places, attempts: { most: number }): SubscriptionPlan {
   const watchAction = (plan: ActionPlan): ActionPlan => ({
     ...plan,
+    // A case looks at each message for itself.
+    breaker: undefined,
     action: {
       ...plan.action,
       run: (scope, attempt) => {

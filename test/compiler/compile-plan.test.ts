@@ -192,6 +192,23 @@ routes:
     expect(two?.actions[0]?.timeoutMs).toBe(5_000)
   })
 
+  test('breakers merge key by key, `off` stands until somebody writes numbers, and broadcasts have none', () => {
+    const breakers = (defaults: string, action: string) =>
+      compileOne(`topics: orders\n${defaults}routes:\n  one:\n    actions:\n      - { emit: x${action} }\n      - broadcast: y\n`, {
+        router: { defaults: { breaker: { failures: 7 } } },
+      }).routes[0]?.actions.map(({ breaker }) => breaker)
+    expect(breakers('', '')).toEqual([{ failures: 7, resetMs: 10_000 }, undefined])
+    expect(breakers('defaults: { breaker: { reset: 2s } }\n', ', breaker: { failures: 3 }')).toEqual([
+      { failures: 3, resetMs: 2_000 },
+      undefined,
+    ])
+    expect(breakers('defaults: { breaker: off }\n', '')).toEqual([undefined, undefined])
+    expect(breakers('defaults: { breaker: off }\n', ', breaker: { reset: 1s }')).toEqual([{ failures: 7, resetMs: 1_000 }, undefined])
+    expect(problemsOf('topics: orders\nroutes:\n  one:\n    actions: [{ broadcast: x, breaker: off }]\n')).toEqual([
+      '4:31 schema-unsupported A broadcast has no breaker: it reaches nothing that could be down',
+    ])
+  })
+
   test('deadLetter: none must say what happens instead, once where it is written', () => {
     const text = `topics: orders\nroutes:\n  one:\n    deadLetter: none\n    actions: [{ broadcast: x }, { broadcast: y }]\n`
     expect(problemsOf(text)).toEqual([

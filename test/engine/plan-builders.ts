@@ -31,6 +31,7 @@ export function action(run: Run, overrides: Partial<Omit<ActionPlan, 'action'>> 
     when: undefined,
     forEach: undefined,
     retry: steadyRetry,
+    breaker: undefined,
     timeoutMs: 10_000,
     deadLetter: ownDeadLetter,
     continueOnError: false,

@@ -35,7 +35,8 @@ function subscription(changes: Partial<SubscriptionSnapshot> = {}): Subscription
     pausedPartitions: 0,
     commitFailures: 0,
     deadLetterWriteFailures: 0,
-    idempotency: { waits: 0, leasesLost: 0, storeFailures: 0, waitingForStore: 0 },
+    breakers: { opened: 0, open: 0 },
+    idempotency: { waits: 0, leasesLost: 0, storeFailures: 0, waitingForStore: 0, isUnshared: false },
     durations: { boundsMs: [10, 1000], counts: [0, 0, 0], sumMs: 0 },
     ...changes,
   }

@@ -1,0 +1,148 @@
+import type { ActionPlan, BreakerPolicy } from '../compiler/plan.ts'
+import type { Assignment } from './assignment.ts'
+import type { SubscriptionCounters } from './counters.ts'
+import type { Cancel, Clock, EngineLog } from './ports.ts'
+
+/** What an attempt may do: `go`, `probe` (alone, to see whether it works again), or nothing, because the partition is given up. */
+export type Admission = 'go' | 'probe' | 'released'
+
+interface BreakerPorts {
+  readonly clock: Clock
+  readonly log: EngineLog
+}
+
+/**
+ * Watches one action over all its messages. After so many failures in a row it opens: further attempts wait, so that a dependency that is down
+ * does not use up the attempts of a whole backlog. Once `reset` is over one attempt goes ahead: if it works, all go on.
+ */
+export class Breaker {
+  #policy: BreakerPolicy
+  readonly #ports: BreakerPorts
+  readonly #counters: SubscriptionCounters
+  readonly #name: object
+  #failures = 0
+  #isOpen = false
+  #isProbing = false
+  /** Open, and `reset` is not over. */
+  #cooling: Cancel | undefined
+  readonly #waiting = new Set<() => void>()
+
+  constructor(policy: BreakerPolicy, ports: BreakerPorts, counters: SubscriptionCounters, name: object) {
+    this.#policy = policy
+    this.#ports = ports
+    this.#counters = counters
+    this.#name = name
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** The numbers of a newer plan. */
+  follow(policy: BreakerPolicy): void {
+    this.#policy = policy
+  }
+
+  /** Waits while it is open. A `probe` must be ended with `succeeded`, `failed` or `leave`. */
+  async admit(assignment: Assignment): Promise<Admission> {
+    while (this.#isOpen) {
+      if (!this.#isProbing && this.#cooling === undefined) {
+        this.#isProbing = true
+        return 'probe'
+      }
+      const goesOn = await assignment.pause(resume => {
+        this.#waiting.add(resume)
+        return () => this.#waiting.delete(resume)
+      })
+      if (!goesOn) return 'released'
+    }
+    return 'go'
+  }
+
+  succeeded(): void {
+    this.#failures = 0
+    if (this.#isOpen) this.#close()
+  }
+
+  failed(admission: Admission): void {
+    if (admission === 'probe') {
+      this.#isProbing = false
+      this.#cool()
+      return
+    }
+    this.#failures++
+    if (this.#isOpen || this.#failures < this.#policy.failures) return
+    this.#isOpen = true
+    this.#counters.breakerOpened++
+    this.#counters.breakersOpen++
+    this.#ports.log.error(
+      { ...this.#name, failures: this.#failures, resetMs: this.#policy.resetMs },
+      'the breaker opened: its messages wait, and their attempts are not used up',
+    )
+    this.#cool()
+  }
+
+  /** A probe that says nothing: somebody else may try. */
+  leave(admission: Admission): void {
+    if (admission !== 'probe') return
+    this.#isProbing = false
+    this.#wakeOne()
+  }
+
+  #cool(): void {
+    this.#cooling?.()
+    this.#cooling = this.#ports.clock.schedule(this.#policy.resetMs, () => {
+      this.#cooling = undefined
+      this.#wakeOne()
+    })
+  }
+
+  #close(): void {
+    this.#cooling?.()
+    this.#cooling = undefined
+    this.#isOpen = false
+    this.#isProbing = false
+    this.#counters.breakersOpen--
+    this.#ports.log.info({ ...this.#name, waiting: this.#waiting.size }, 'the breaker closed: it works again')
+    const all = [...this.#waiting]
+    this.#waiting.clear()
+    for (const resume of all) resume()
+  }
+
+  /** The one that has waited longest: a message that fails for its own sake does not stand before all others. */
+  #wakeOne(): void {
+    const [first] = this.#waiting
+    if (first === undefined) return
+    this.#waiting.delete(first)
+    first()
+  }
+}
+
+/** The breakers of a subscription's actions. They outlive plans, so that a reload does not forget that a dependency is down. */
+export class Breakers {
+  readonly #ports: BreakerPorts
+  readonly #counters: SubscriptionCounters
+  readonly #byRoute = new Map<string, Breaker[]>()
+
+  constructor(ports: BreakerPorts, counters: SubscriptionCounters) {
+    this.#ports = ports
+    this.#counters = counters
+  }
+
+  /** Undefined for an action that has none. */
+  of(route: string, { position, breaker: policy, action }: ActionPlan): Breaker | undefined {
+    if (policy === undefined) return undefined
+    let ofRoute = this.#byRoute.get(route)
+    if (ofRoute === undefined) {
+      ofRoute = []
+      this.#byRoute.set(route, ofRoute)
+    }
+    let breaker = ofRoute[position]
+    if (breaker === undefined) {
+      breaker = new Breaker(policy, this.#ports, this.#counters, { route, action: `${position}:${action.kind}` })
+      ofRoute[position] = breaker
+    }
+    breaker.follow(policy)
+    return breaker
+  }
+}
