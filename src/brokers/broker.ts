@@ -88,8 +88,8 @@ export interface RecordSink {
 }
 
 export type ConsumerStatus =
-  /** `partitions` may be 0: the member has joined and has nothing to do. */
-  | { readonly kind: 'joined'; readonly partitions: number }
+  /** `partitions` may be 0: the member has joined and has nothing to do. `hasCompany`: the group has other members. */
+  | { readonly kind: 'joined'; readonly partitions: number; readonly hasCompany: boolean }
   | { readonly kind: 'rebalancing' }
   /** The broker cannot be reached or the consumer crashed; it comes back by itself. */
   | { readonly kind: 'disconnected'; readonly error: Error; readonly retryInMs: number }

@@ -324,6 +324,7 @@ class Router implements RunningRouter {
       rebalanceMs: project.router.shutdown.rebalanceMs,
       limit: this.#limit,
       onJoined: () => this.#noteJoined(),
+      hasOwnKeys: () => keys.isUnshared,
     })
   }
 

@@ -14,6 +14,8 @@ export interface RunnerOptions {
   readonly rebalanceMs: number
   readonly limit?: MessageLimit | undefined
   readonly onJoined: () => void
+  /** The keys of routes with `idempotency` are known to this process only. */
+  readonly hasOwnKeys: () => boolean
 }
 
 const firstRetryMs = 500
@@ -28,6 +30,7 @@ export class SubscriptionRunner implements RecordSink {
   #started: Promise<void> | undefined
   #joined = false
   #connected = false
+  #hasCompany = false
 
   constructor(options: RunnerOptions) {
     this.#options = options
@@ -51,6 +54,12 @@ export class SubscriptionRunner implements RecordSink {
 
   get connected(): boolean {
     return this.#connected
+  }
+
+  /** Other instances share the messages, and not the idempotency keys: one key may run in each of them. */
+  get isUnguarded(): boolean {
+    const { plan } = this.#processor
+    return this.#hasCompany && plan.routes.some(route => route.idempotency !== undefined) && this.#options.hasOwnKeys()
   }
 
   start(): void {
@@ -88,7 +97,13 @@ export class SubscriptionRunner implements RecordSink {
     switch (event.kind) {
       case 'joined':
         this.#connected = true
+        this.#hasCompany = event.hasCompany
         log.info({ subscription, group: this.#processor.plan.group, partitions: event.partitions }, 'joined')
+        if (this.isUnguarded)
+          log.error(
+            { subscription, group: this.#processor.plan.group },
+            'the group has other members, and the idempotency store is of this process alone: one key may run in each; `store: redis` is shared',
+          )
         if (!this.#joined) {
           this.#joined = true
           this.#options.onJoined()

@@ -1,5 +1,6 @@
 import { flowYaml } from '../compiler/flow-yaml.ts'
 import type { ActionPlan, RoutePlan, RoutingPlan, SubscriptionPlan } from '../compiler/plan.ts'
+import { formatDuration } from '../config/duration.ts'
 import type { SourceDocument } from '../config/source-document.ts'
 import { policyWords } from './policy-words.ts'
 
@@ -83,6 +84,7 @@ function routeChanges(subscription: string, route: string, old: Version, now: Ve
   const texts = [
     ...changeWords('event', eventWords(before), eventWords(after)),
     ...changeWords('when', written(old, route, 'when'), written(now, route, 'when')),
+    ...changeWords('idempotency', idempotencyWords(before), idempotencyWords(after)),
     ...changeWords('schema', before.schema?.file, after.schema?.file),
     ...fileChange(before.schema?.file, after.schema?.file, old.side, now.side),
     ...actionChanges(before.actions, after.actions, old, now, route),
@@ -154,6 +156,12 @@ function subscriptionWords(plan: SubscriptionPlan): string {
 
 function routeWords(route: RoutePlan): string {
   return `${eventWords(route)} → ${route.actions.map(({ action }) => action.summary).join(', ')}`
+}
+
+function idempotencyWords({ idempotency }: RoutePlan): string | undefined {
+  if (idempotency === undefined) return undefined
+  const { text, ttlMs, check } = idempotency
+  return `by ${text} for ${formatDuration(ttlMs)}${check ? ', with check' : ''}`
 }
 
 function eventWords({ events }: RoutePlan): string {

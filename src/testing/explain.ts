@@ -6,7 +6,7 @@ import {
   type SourceRecord,
   type SubscriptionPlan,
 } from '../compiler/plan.ts'
-import type { Scope } from '../compiler/scope.ts'
+import { type Scope, TemplateError } from '../compiler/scope.ts'
 import { UnknownValue } from '../compiler/unknown-value.ts'
 import { AttemptRun } from '../engine/attempt-run.ts'
 import { DecodeFailure } from '../engine/decoded-event.ts'
@@ -32,6 +32,8 @@ export interface RouteExplanation {
   readonly why: string
   /** It wants the message, which is not as it has to be: its dead-letter topic gets it. */
   readonly deadLettered: boolean
+  /** The idempotency key within the route; null where it has none, or does not run. */
+  readonly idempotencyKey: string | null
   readonly steps: readonly StepExplanation[]
 }
 
@@ -64,7 +66,16 @@ export function explainMessage(
     const decoded = decodeRecord(subscription.envelope, record)
     if (decoded instanceof DecodeFailure) {
       const why = `the message cannot be decoded (${decoded.code}): ${decoded.message}`
-      routes.push(...subscription.routes.map(route => ({ route: route.id, matched: false, why, deadLettered: true, steps: [] })))
+      routes.push(
+        ...subscription.routes.map(route => ({
+          route: route.id,
+          matched: false,
+          why,
+          deadLettered: true,
+          idempotencyKey: null,
+          steps: [],
+        })),
+      )
       isNamed = true
       continue
     }
@@ -92,7 +103,13 @@ export function hasRenderErrors({ routes, unmatched }: Explanation): boolean {
 export function explanationJson({ routes, unmatched }: Explanation): object {
   const actionsOf = (steps: readonly StepExplanation[]) => steps.flatMap(({ outputs }) => outputs)
   return {
-    routes: routes.map(({ route, matched, why, steps }) => ({ route, matched, why, actions: actionsOf(steps), idempotencyKey: null })),
+    routes: routes.map(({ route, matched, why, steps, idempotencyKey }) => ({
+      route,
+      matched,
+      why,
+      actions: actionsOf(steps),
+      idempotencyKey,
+    })),
     unmatched: unmatched === null ? null : { policy: unmatched.policy, actions: actionsOf(unmatched.steps) },
   }
 }
@@ -125,11 +142,27 @@ function explainRoute(
       ...notTaken(route, `the data does not fit ${route.schema?.file}, so that the message is dead-lettered: ${wrong}`),
       deadLettered: true,
     }
-  return { route: route.id, matched: true, why: '', deadLettered: false, steps: explainActions(subscription, route, message, options) }
+  const key = idempotencyKeyOf(route, message)
+  if (key instanceof TemplateError)
+    return {
+      ...notTaken(route, `the idempotency key cannot be made, so that the message is dead-lettered: ${key.message}`),
+      deadLettered: true,
+    }
+  const steps = explainActions(subscription, route, message, options)
+  return { route: route.id, matched: true, why: '', deadLettered: false, idempotencyKey: key, steps }
+}
+
+function idempotencyKeyOf({ idempotency }: RoutePlan, message: MessageScope): string | null | TemplateError {
+  try {
+    return idempotency?.key(message) ?? null
+  } catch (error) {
+    if (error instanceof TemplateError) return error
+    throw error
+  }
 }
 
 function notTaken({ id }: RoutePlan, why: string): RouteExplanation {
-  return { route: id, matched: false, why, deadLettered: false, steps: [] }
+  return { route: id, matched: false, why, deadLettered: false, idempotencyKey: null, steps: [] }
 }
 
 function whyNotNamed({ events }: RoutePlan, event: string | undefined): string {

@@ -17,9 +17,10 @@ export function formatExplanation(explanation: Explanation, options: { readonly 
   return `${lines.join('\n')}\n`
 }
 
-function routeLines({ route, matched, why, steps }: RouteExplanation, topic: string, colors: Colors): readonly string[] {
+function routeLines({ route, matched, why, steps, idempotencyKey }: RouteExplanation, topic: string, colors: Colors): readonly string[] {
   if (!matched) return [`${colors.red('✗')} ${colors.bold(route)}`, `    ${why}`]
-  return [`${colors.green('✓')} ${colors.bold(route)}`, ...stepLines(steps, topic, colors)]
+  const once = idempotencyKey === null ? [] : [`    ${colors.dim(`once for the key ${idempotencyKey}`)}`]
+  return [`${colors.green('✓')} ${colors.bold(route)}`, ...stepLines(steps, topic, colors), ...once]
 }
 
 function unmatchedLines({ policy, steps }: UnmatchedExplanation, topic: string, colors: Colors): readonly string[] {

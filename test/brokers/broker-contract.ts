@@ -373,12 +373,28 @@ export function brokerContract({ open }: BrokerUnderTest): void {
     expect(receiver.values).toContain('first')
   })
 
+  test('a member is told whether its group has others', async () => {
+    const broker = connect()
+    const topic = await topicOf(broker, 2)
+    const group = uniqueName('group')
+    const companyOf = ({ statuses }: Receiver) => statuses.findLast(status => status.kind === 'joined')?.hasCompany
+    const first = await consume(broker, group, topic)
+    await first.receiver.joined()
+    expect(companyOf(first.receiver)).toBe(false)
+    const second = await consume(connect(), group, topic)
+    await second.receiver.joined()
+    expect(companyOf(second.receiver)).toBe(true)
+    await expect.poll(() => companyOf(first.receiver)).toBe(true)
+    await second.consumer.stop()
+    await expect.poll(() => companyOf(first.receiver)).toBe(false)
+  })
+
   test('a consumer whose only topic is missing joins with nothing to do', async () => {
     const broker = connect()
     const topic = uniqueName('missing')
     const { receiver } = await consume(broker, uniqueName('group'), topic, 'latest')
     await receiver.joined()
-    expect(receiver.statuses).toContainEqual({ kind: 'joined', partitions: 0 })
+    expect(receiver.statuses).toContainEqual({ kind: 'joined', partitions: 0, hasCompany: false })
     await broker.produce(record(topic, null, 'first'))
     await receiver.has(1)
     expect(receiver.values).toEqual(['first'])

@@ -57,6 +57,12 @@ describe('the change in words', () => {
       ['changed created: when: { data.total: { gte: 100 } } → { data.total: { gte: 50 } }'],
     ],
     ['an event', (text: string) => text.replace('order.paid', '"order.*"'), ['changed paid: event: order.paid → order.*']],
+    [
+      'an idempotency key',
+      (text: string) =>
+        text.replace('    event: order.paid', '    event: order.paid\n    idempotency: { key: "{{data.order_id}}", ttl: 7d }'),
+      ['changed paid: idempotency: none → by {{data.order_id}} for 7d'],
+    ],
     ['a group', (text: string) => `${text}group: other\n`, ['changed -: group: shop.shop → other']],
     [
       'a channel',

@@ -181,3 +181,23 @@ describe('explain', () => {
     expect(printed).toMatch(/1 of 2 routes take the message; nothing was executed\n$/)
   })
 })
+
+describe('a route with idempotency', () => {
+  const file = (rule: string) => ({
+    'routes/shop.yaml': `topics: orders\nroutes:\n  paid:\n    event: order.created\n    idempotency: ${rule}\n    actions: [broadcast: sales]\n`,
+  })
+
+  test('shows its key', () => {
+    const message = record({ value: envelope('order.created', { order_id: 42 }, 'evt-1') })
+    expect(answer(file('true'), message).routes).toMatchObject([{ matched: true, idempotencyKey: 'evt-1' }])
+    expect(answer(file('{ key: "order-{{data.order_id}}" }'), message).routes).toMatchObject([{ idempotencyKey: 'order-42' }])
+    expect(formatExplanation(explain(file('true'), message), { color: false })).toContain('once for the key evt-1')
+  })
+
+  test('says that a message without it is dead-lettered', () => {
+    const why = 'the idempotency key cannot be made, so that the message is dead-lettered: the message has no id'
+    expect(answer(file('true'), created({})).routes).toMatchObject([
+      { matched: false, why: expect.stringContaining(why), idempotencyKey: null },
+    ])
+  })
+})

@@ -29,6 +29,7 @@ export class GroupMembership implements Membership {
   /** Partitions of the last generation, for the leader to leave where they are. */
   #owned: readonly TopicPartition[] = []
   #leads = false
+  #hasCompany = false
 
   constructor(group: string, settings: ConsumerSettings) {
     this.#group = group
@@ -38,6 +39,10 @@ export class GroupMembership implements Membership {
   /** This member shares out the partitions: it is the one that has to notice new ones. */
   get leads(): boolean {
     return this.#leads
+  }
+
+  get hasCompany(): boolean {
+    return this.#hasCompany
   }
 
   get doing(): string {
@@ -63,6 +68,8 @@ export class GroupMembership implements Membership {
       this.#memberId = joined.memberId
       this.#generation = joined.generationId
       this.#leads = joined.leaderId === joined.memberId
+      // Only the leader is told who else there is.
+      this.#hasCompany = !this.#leads || joined.members.length > 1
       const { memberAssignment } = await coordinator.syncGroup({
         groupId: this.#group,
         generationId: this.#generation,

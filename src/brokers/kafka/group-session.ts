@@ -76,7 +76,7 @@ export class GroupSession {
     const { sink, positions, settings } = this.#options
     const partitions = positions.map(({ topic, partition }) => ({ topic, partition }))
     if (partitions.length > 0) sink.assigned(partitions)
-    sink.status({ kind: 'joined', partitions: partitions.length })
+    sink.status({ kind: 'joined', partitions: partitions.length, hasCompany: this.#options.membership.hasCompany })
     this.#fetcher.start()
     const over = new AbortController()
     try {

@@ -193,7 +193,7 @@ export class KafkaConsumer implements Consumer {
   #recovered(partitions: number): void {
     if (this.#failedSince === undefined) return
     this.#failedSince = undefined
-    this.#options.sink.status({ kind: 'joined', partitions })
+    this.#options.sink.status({ kind: 'joined', partitions, hasCompany: this.#membership.hasCompany })
   }
 
   #announceMissing({ missing }: FoundTopics): void {

@@ -7,6 +7,7 @@ import type { HeartbeatAnswer, Membership } from './membership.ts'
 export class LoneMembership implements Membership {
   readonly doing = 'reading without a group'
   readonly leads = true
+  readonly hasCompany = false
   readonly #offsets = new Map<string, number>()
   #connection: KafkaConnection | undefined
 

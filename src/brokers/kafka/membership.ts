@@ -9,6 +9,8 @@ export interface Membership {
   readonly doing: string
   /** This member shares out the partitions: it is the one that has to notice new ones. */
   readonly leads: boolean
+  /** The group had other members when this one joined last; whoever comes or goes later makes all join again. */
+  readonly hasCompany: boolean
   use(connection: KafkaConnection): void
   /** Joins (again) and answers with this member's partitions. */
   join(topics: readonly string[]): Promise<readonly TopicPartition[]>

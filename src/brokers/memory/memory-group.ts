@@ -30,6 +30,10 @@ export class MemoryGroup {
     return this.#members.size > 0
   }
 
+  get size(): number {
+    return this.#members.size
+  }
+
   /** The member has let go of its partitions. */
   leave(member: MemoryMember): void {
     this.#members.delete(member)

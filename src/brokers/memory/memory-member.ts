@@ -108,7 +108,7 @@ export class MemoryMember implements Consumer {
       log.readers.add(this.#wake)
     }
     if (added.length > 0) this.#sink.assigned(added.map(position))
-    this.#sink.status({ kind: 'joined', partitions: this.#readers.size })
+    this.#sink.status({ kind: 'joined', partitions: this.#readers.size, hasCompany: this.#group.size > 1 })
     this.#schedule()
   }
 
