@@ -9,6 +9,7 @@ import { formatPretty } from '../src/diagnostics/format-pretty.ts'
 import { createMetrics } from '../src/observe/metrics.ts'
 import { draftBlueprint } from '../src/runtime/blueprint.ts'
 import { router } from './cli/router-command.ts'
+import { quietRealtime } from './observe/quiet-realtime.ts'
 
 const run = promisify(execFile)
 const repository = fileURLToPath(new URL('..', import.meta.url))
@@ -119,25 +120,9 @@ test('the README lists every command, and none that does not exist', async () =>
 })
 
 test('the metrics in the documentation are those that are served', async () => {
-  const idle = {
-    sockets: 0,
-    channels: 0,
-    subscriptions: 0,
-    queueBytes: 0,
-    framesOut: 0,
-    bytesOut: 0,
-    broadcasts: 0,
-    clientEvents: 0,
-    conflated: 0,
-    webhooksSent: 0,
-    webhookRetries: 0,
-    webhookEventsDropped: 0,
-    closes: [],
-    refusals: [],
-  }
   const metrics = createMetrics({
     subscriptions: () => [],
-    realtime: () => idle,
+    realtime: () => quietRealtime,
     reloads: () => ({ applied: 0, rejected: 0, generation: 1 }),
   })
   const served = new Set([...(await metrics.text()).matchAll(/^# TYPE (signalbox_\w+)/gm)].map(match => String(match[1])))

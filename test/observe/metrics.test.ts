@@ -1,23 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { createMetrics, type MetricsSources } from '../../src/observe/metrics.ts'
 import type { RealtimeSnapshot, SubscriptionSnapshot } from '../../src/observe/snapshots.ts'
-
-const quietRealtime: RealtimeSnapshot = {
-  sockets: 0,
-  channels: 0,
-  subscriptions: 0,
-  queueBytes: 0,
-  framesOut: 0,
-  bytesOut: 0,
-  broadcasts: 0,
-  clientEvents: 0,
-  conflated: 0,
-  webhooksSent: 0,
-  webhookRetries: 0,
-  webhookEventsDropped: 0,
-  closes: [],
-  refusals: [],
-}
+import { quietRealtime } from './quiet-realtime.ts'
 
 function subscription(changes: Partial<SubscriptionSnapshot> = {}): SubscriptionSnapshot {
   return {

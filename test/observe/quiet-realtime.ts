@@ -1,0 +1,19 @@
+import type { RealtimeSnapshot } from '../../src/observe/snapshots.ts'
+
+/** A realtime server that nobody has spoken to yet. */
+export const quietRealtime: RealtimeSnapshot = {
+  sockets: 0,
+  channels: 0,
+  subscriptions: 0,
+  queueBytes: 0,
+  framesOut: 0,
+  bytesOut: 0,
+  broadcasts: 0,
+  clientEvents: 0,
+  conflated: 0,
+  webhooksSent: 0,
+  webhookRetries: 0,
+  webhookEventsDropped: 0,
+  closes: [],
+  refusals: [],
+}
