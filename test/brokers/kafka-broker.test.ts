@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { compress as compressZstd, init as initZstd } from '@bokuweb/zstd-wasm'
-import { type Admin, CompressionCodecs, CompressionTypes, Kafka, logLevel } from 'kafkajs'
+import { type Admin, CompressionCodecs, CompressionTypes } from 'kafkajs'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import type { Broker } from '../../src/brokers/broker.ts'
 import { registerCodecs } from '../../src/brokers/kafka/codecs.ts'
 import { KafkaBroker } from '../../src/brokers/kafka/kafka-broker.ts'
 import type { ConsumerProperties } from '../../src/config/router-config.ts'
 import { describeWithKafka, kafkaBrokers, uniqueName } from '../kafka/kafka-address.ts'
+import { kafkaClient } from '../kafka/kafka-client.ts'
 import { brokerContract } from './broker-contract.ts'
 import { Receiver } from './receiver.ts'
 import { removeMembers } from './remove-members.ts'
@@ -25,7 +26,7 @@ describeWithKafka('the Kafka broker', () => {
 })
 
 describeWithKafka('what only Kafka has', () => {
-  const kafka = new Kafka({ brokers: [...kafkaBrokers], logLevel: logLevel.NOTHING })
+  const kafka = kafkaClient()
   const brokers: Broker[] = []
   let admin: Admin
 

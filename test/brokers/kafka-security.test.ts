@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { KafkaBroker } from '../../src/brokers/kafka/kafka-broker.ts'
 import type { KafkaSasl, KafkaTls } from '../../src/config/router-config.ts'
 import { describeWithKafka, uniqueName } from '../kafka/kafka-address.ts'
+import { kafkaClient } from '../kafka/kafka-client.ts'
 import { Receiver } from './receiver.ts'
 import { type SecureKafka, startSecureKafka } from './secure-kafka.ts'
 
@@ -140,7 +141,7 @@ describeWithKafka('Kafka with TLS, logins and ACLs', () => {
   })
 
   async function allow(resourceType: number, resourceName: string): Promise<void> {
-    const admin = new kafkajs.Kafka({ brokers: [kafka.address('PLAIN')], logLevel: kafkajs.logLevel.NOTHING }).admin()
+    const admin = kafkaClient([kafka.address('PLAIN')]).admin()
     await admin.connect()
     await admin.createAcls({
       acl: [

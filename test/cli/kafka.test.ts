@@ -1,6 +1,6 @@
-import kafkajs from 'kafkajs'
 import { expect, onTestFinished, test } from 'vitest'
 import { describeWithKafka, kafkaBrokers, uniqueName } from '../kafka/kafka-address.ts'
+import { kafkaClient } from '../kafka/kafka-client.ts'
 import { makeProject } from '../support/project.ts'
 import { RunningCommand, router } from './router-command.ts'
 
@@ -56,7 +56,7 @@ test('run waits for a broker that is not up yet, and still stops with exit code 
 })
 
 async function readTopic(topic: string, count: number): Promise<readonly { key: string; value: string }[]> {
-  const kafka = new kafkajs.Kafka({ brokers: [...kafkaBrokers], logLevel: kafkajs.logLevel.NOTHING })
+  const kafka = kafkaClient()
   const consumer = kafka.consumer({ groupId: uniqueName('cli') })
   onTestFinished(() => consumer.disconnect())
   await consumer.connect()

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import kafkajs from 'kafkajs'
 import { onTestFinished } from 'vitest'
+import { kafkaClient } from '../kafka/kafka-client.ts'
 
 /** An answer that takes longer is not waited for. */
 const answerMs = 10_000
@@ -90,7 +91,7 @@ export class Sender {
   }
 
   #makeProducer(): kafkajs.Producer {
-    const kafka = new kafkajs.Kafka({ brokers: this.#options.address.split(','), logLevel: kafkajs.logLevel.NOTHING })
+    const kafka = kafkaClient(this.#options.address.split(','))
     return kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner, maxInFlightRequests: 1, retry: { retries: 0 } })
   }
 }

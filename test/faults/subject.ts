@@ -1,7 +1,8 @@
 import { join } from 'node:path'
-import kafkajs from 'kafkajs'
+import type kafkajs from 'kafkajs'
 import { expect, onTestFinished } from 'vitest'
 import { uniqueName } from '../kafka/kafka-address.ts'
+import { kafkaClient } from '../kafka/kafka-client.ts'
 import { makeProject, type TestProject } from '../support/project.ts'
 import { freePort, RouterProcess, whenReady } from '../support/router-process.ts'
 import { HandlerLog, loggingHandler } from './handler-log.ts'
@@ -59,7 +60,7 @@ ${route}    actions:
 export async function makeSubject(options: SubjectOptions): Promise<Subject> {
   const { address, partitions = 6 } = options
   const topic = uniqueName('fault')
-  const kafka = new kafkajs.Kafka({ brokers: address.split(','), logLevel: kafkajs.logLevel.NOTHING })
+  const kafka = kafkaClient(address.split(','))
   const admin = kafka.admin()
   await admin.connect()
   onTestFinished(() => admin.disconnect())

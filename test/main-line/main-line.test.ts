@@ -2,6 +2,7 @@ import kafkajs from 'kafkajs'
 import SnappyCodec from 'kafkajs-snappy'
 import { expect, onTestFinished, test } from 'vitest'
 import { describeWithKafka, kafkaBrokers, uniqueName } from '../kafka/kafka-address.ts'
+import { kafkaClient } from '../kafka/kafka-client.ts'
 import { makeProject } from '../support/project.ts'
 import { Subscriber } from '../support/pusher-client.ts'
 import { freePort, RouterProcess, whenReady } from '../support/router-process.ts'
@@ -24,7 +25,7 @@ server:
 }
 
 async function makeTopic(topic: string): Promise<kafkajs.Kafka> {
-  const kafka = new kafkajs.Kafka({ brokers: [...kafkaBrokers], logLevel: kafkajs.logLevel.NOTHING })
+  const kafka = kafkaClient()
   const admin = kafka.admin()
   await admin.connect()
   await admin.createTopics({ topics: [{ topic, numPartitions: 8 }] })

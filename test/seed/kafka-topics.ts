@@ -1,5 +1,5 @@
 import kafkajs from 'kafkajs'
-import { kafkaBrokers } from '../kafka/kafka-address.ts'
+import { kafkaClient } from '../kafka/kafka-client.ts'
 
 export interface Sent {
   readonly key?: string
@@ -8,7 +8,7 @@ export interface Sent {
 
 /** What other programs do with Kafka: make topics, write to them, look at groups. */
 export class Topics {
-  readonly #kafka = new kafkajs.Kafka({ brokers: [...kafkaBrokers], logLevel: kafkajs.logLevel.NOTHING })
+  readonly #kafka = kafkaClient()
   readonly #producer = this.#kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner })
   readonly #admin = this.#kafka.admin()
 

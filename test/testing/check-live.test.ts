@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type SecureKafka, startSecureKafka } from '../brokers/secure-kafka.ts'
 import { router } from '../cli/router-command.ts'
 import { describeWithKafka } from '../kafka/kafka-address.ts'
+import { kafkaClient } from '../kafka/kafka-client.ts'
 import { makeProject } from '../support/project.ts'
 
 const { AclOperationTypes, AclPermissionTypes, AclResourceTypes, ResourcePatternTypes } = kafkajs
@@ -12,11 +13,11 @@ describeWithKafka('router validate --live', () => {
 
   beforeAll(async () => {
     kafka = await startSecureKafka()
-    const admin = new kafkajs.Kafka({ brokers: [kafka.address('PLAIN')], logLevel: kafkajs.logLevel.NOTHING }).admin()
+    const admin = kafkaClient([kafka.address('PLAIN')]).admin()
     await admin.connect()
     const topics = ['orders', 'orders.dlq', 'seen', 'secret'].map(topic => ({ topic, numPartitions: 2 }))
     await admin.createTopics({ waitForLeaders: true, topics })
-    const producer = new kafkajs.Kafka({ brokers: [kafka.address('PLAIN')], logLevel: kafkajs.logLevel.NOTHING }).producer()
+    const producer = kafkaClient([kafka.address('PLAIN')]).producer()
     await producer.connect()
     for (const topic of ['orders', 'seen']) await producer.send({ topic, messages: [{ value: '{}' }] })
     await producer.disconnect()
