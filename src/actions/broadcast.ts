@@ -92,7 +92,7 @@ function build(hub: Hub, parts: BroadcastParts): CompiledAction {
     kind: 'broadcast',
     isLocal: true,
     summary,
-    targets: [channel, ...others].map(({ text }) => ({ kind: 'channel', name: text })),
+    targets: [channel, ...others].map(({ text }) => ({ kind: 'channel', name: text, app: parts.app })),
     run: isPlain ? passThrough(hub, parts.app, channel.render) : general(hub, parts),
     render: renderer(parts),
   }

@@ -3,6 +3,7 @@ import type { ActionSource, ActionType } from './action-type.ts'
 import { compileCondition } from './condition.ts'
 import { compileData } from './data-template.ts'
 import { compilePath, type FieldPath, splitPath } from './field-path.ts'
+import { type KnownFact, reportContradictions } from './find-contradictions.ts'
 import { compileName } from './name-template.ts'
 import type { ActionPlan, BreakerPolicy, CompiledAction, DeadLetterPolicy, ForEachPlan } from './plan.ts'
 import { deadLetterPolicy, mergePolicies, type Policies } from './policies.ts'
@@ -28,6 +29,8 @@ export interface ActionSurroundings {
   readonly data: SchemaView | undefined
   /** Paths that the route's `when` has made sure of. */
   readonly present: readonly string[]
+  /** What every message has that gets past the route's `when`. */
+  readonly known: readonly KnownFact[]
 }
 
 /** Undefined after reporting, or where the schema check has reported it. */
@@ -40,6 +43,7 @@ export function compileAction(section: SourceSection, position: number, around: 
   const outside: TemplateContext = { report: section.report, results: around.results, item: false, schemas: { data: around.data }, present }
   const forEach = section.isReadable('forEach') ? compileForEach(outside, section) : undefined
   const when = section.has('when') ? compileCondition(outside, section.pathOf('when'), section.value('when')) : undefined
+  reportContradictions(section.report, around.known, section.pathOf('when'), section.value('when'))
   const item = forEach === undefined ? undefined : elementSchema(around.data, forEach.path)
   const inside: TemplateContext = { ...outside, item: section.has('forEach'), schemas: { data: around.data, item } }
   const action = type?.compile(actionSource(section, type, inside, around))

@@ -6,6 +6,7 @@ import { compileSubscription } from './compile-subscription.ts'
 import { schemaCompiler } from './data-schema.ts'
 import { reportOn } from './document-report.ts'
 import { findLoops } from './find-loops.ts'
+import { findUndeclaredEvents } from './find-undeclared-events.ts'
 import type { DeadLetterPolicy, RoutingPlan, SubscriptionPlan } from './plan.ts'
 import { appPolicies, deadLetterPolicy, namedDeadLetterTopic } from './policies.ts'
 import type { ProjectContext } from './project-context.ts'
@@ -56,7 +57,8 @@ export function compilePlan(
   }
   reportGroupConflicts(enabled)
   const plan = { subscriptions: enabled.map(({ plan }) => plan) }
-  problems.push(...findLoops(plan, new Map(input.routeFiles.map(document => [document.file, document]))))
+  const documents = new Map(input.routeFiles.map(document => [document.file, document]))
+  problems.push(...findLoops(plan, documents), ...findUndeclaredEvents(plan, router.topics, documents))
   return { plan, problems: withoutRepeats(problems) }
 }
 

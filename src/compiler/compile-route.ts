@@ -2,6 +2,7 @@ import { type ActionSurroundings, compileAction, levelDeadLetter } from './compi
 import { compileIdempotency } from './compile-idempotency.ts'
 import { compileCondition } from './condition.ts'
 import { eventPatternFault } from './event-matcher.ts'
+import { type KnownFact, knownFact, reportContradictions } from './find-contradictions.ts'
 import type { ActionPlan, DataSchema, DeadLetterPolicy, EnvelopePlan, RoutePlan } from './plan.ts'
 import { mergePolicies, type Policies } from './policies.ts'
 import { presentPaths } from './present-paths.ts'
@@ -19,6 +20,8 @@ export interface RouteSurroundings {
   readonly envelope: EnvelopePlan
   readonly policies: Policies
   readonly deadLetter: DeadLetterPolicy
+  /** What every message of the file has. */
+  readonly known: readonly KnownFact[]
 }
 
 /** Compiles everything in a route, so that all its problems come out; what has a problem is missing from the plan. */
@@ -32,6 +35,13 @@ export function compileRoute(section: SourceSection, name: string, around: Route
     ? compileCondition({ report, results: [], item: false, schemas: { data } }, section.pathOf('when'), section.value('when'))
     : undefined
   const present = presentPaths(section.value('when'))
+  const events = compileEvents(section)
+  const known = reportContradictions(
+    report,
+    [...around.known, ...eventFacts(section, events)],
+    section.pathOf('when'),
+    section.value('when'),
+  )
   const actions = compileActions(section, {
     project: around.project,
     broker: around.broker,
@@ -40,11 +50,12 @@ export function compileRoute(section: SourceSection, name: string, around: Route
     results: [],
     data,
     present,
+    known,
   })
   return {
     name,
     id: `${around.subscription}/${name}`,
-    events: compileEvents(section),
+    events,
     when,
     schema,
     actions,
@@ -69,6 +80,16 @@ function compileEvents(section: SourceSection): readonly string[] {
     else report.at(path, 'event-pattern', fault.message, fault.hint)
   }
   return [...patterns]
+}
+
+/** What the patterns say of the event's name, where they can be said as a line of a condition. */
+function eventFacts(section: SourceSection, events: readonly string[]): readonly KnownFact[] {
+  const [first, second] = events
+  const place = section.pathOf('event')
+  if (first === undefined) return []
+  if (!events.some(pattern => pattern.includes('*'))) return [knownFact('event', second === undefined ? first : events, place)]
+  const start = second === undefined ? first.slice(0, first.indexOf('*')) : ''
+  return start === '' ? [] : [{ ...knownFact('event', { prefix: start }, place), shown: `event: ${first}` }]
 }
 
 function compileActions(section: SourceSection, around: ActionSurroundings): readonly ActionPlan[] {

@@ -5,6 +5,7 @@ import { compileRoute, type RouteSurroundings } from './compile-route.ts'
 import { compileEnvelope } from './envelope-mapping.ts'
 import { compileMatcher } from './event-matcher.ts'
 import { checkFanout, countingFailures } from './fanout.ts'
+import { knownFact } from './find-contradictions.ts'
 import { isoInstant } from './iso-instant.ts'
 import type { DeadLetterPolicy, RoutePlan, StartPosition, SubscriptionPlan, UnmatchedPlan } from './plan.ts'
 import { mergePolicies, type Policies } from './policies.ts'
@@ -32,7 +33,9 @@ export function compileSubscription(section: SourceSection, around: FileSurround
   const policies = mergePolicies(inherited.policies, defaults)
   const deadLetter = levelDeadLetter(defaults, policies, inherited.deadLetter)
   const envelope = compileEnvelope(section)
-  const surroundings: RouteSurroundings = { project, subscription: name, broker, envelope, policies, deadLetter }
+  const topics = compileTopics(section, project.deadLetterTopics)
+  const known = topics.patterns.length > 0 || topics.names.length === 0 ? [] : [knownFact('topic', topics.names, section.pathOf('topics'))]
+  const surroundings: RouteSurroundings = { project, subscription: name, broker, envelope, policies, deadLetter, known }
   const routes = compileRoutes(section.section('routes'), surroundings)
   const group = section.text('group') ?? `${project.appName}.${name.replaceAll('/', '.')}`
   const batch = section.section('batch')
@@ -44,7 +47,7 @@ export function compileSubscription(section: SourceSection, around: FileSurround
     role,
     group,
     replayTopic: role === 'fanout' ? undefined : replayTopicOf(group),
-    topics: compileTopics(section, project.deadLetterTopics),
+    topics,
     from: compileFrom(section),
     ordering: section.oneOf('ordering', ['key', 'partition', 'none']) ?? 'key',
     batch: { size: batch.count('size') ?? 100, timeoutMs: batch.duration('timeout') },

@@ -12,6 +12,17 @@ export function eventPatternFault(pattern: string): { readonly message: string; 
   return undefined
 }
 
+/** Whether some name fits both patterns. */
+export function patternsMeet(one: string, other: string): boolean {
+  return segmentsMeet(one.split('.'), other.split('.'))
+}
+
+function segmentsMeet([a, ...restA]: readonly string[], [b, ...restB]: readonly string[]): boolean {
+  if (a === undefined || b === undefined) return a === b
+  if (a === '**' || b === '**') return true
+  return (a === b || a === '*' || b === '*') && segmentsMeet(restA, restB)
+}
+
 /** One segment of the wildcard patterns; `here` and `below` hold indexes of routes. */
 interface TrieNode {
   readonly named: Map<string, TrieNode>

@@ -1,12 +1,11 @@
-import type { SourceDocument, ValuePath } from '../config/source-document.ts'
+import type { SourceDocument } from '../config/source-document.ts'
 import type { Problem, RelatedPlace } from '../diagnostics/problem.ts'
-import type { ActionPlan, RoutePlan, RoutingPlan, SubscriptionPlan } from './plan.ts'
+import { actionsOf, type PlacedAction, placeOfAction } from './action-place.ts'
+import { patternsMeet } from './event-matcher.ts'
+import type { RoutingPlan, SubscriptionPlan } from './plan.ts'
 
 /** A way that a message takes from one route to a topic. */
-interface Step {
-  readonly subscription: SubscriptionPlan
-  readonly route: RoutePlan
-  readonly action: ActionPlan
+interface Step extends PlacedAction {
   readonly kind: 'emit' | 'dead-letter'
   readonly broker: string
   readonly topic: string
@@ -43,14 +42,10 @@ export function findLoops(plan: RoutingPlan, documents: ReadonlyMap<string, Sour
 }
 
 function stepsOf(subscription: SubscriptionPlan): readonly Step[] {
-  const { routes, unmatched } = subscription
-  const all = unmatched.policy === 'actions' ? [...routes, unmatched.route] : routes
-  return all.flatMap(route =>
-    route.actions.flatMap(action => [...emitsOf(subscription, route, action), ...deadLettersOf(subscription, route, action)]),
-  )
+  return actionsOf(subscription).flatMap(placed => [...emitsOf(placed), ...deadLettersOf(placed)])
 }
 
-function emitsOf(subscription: SubscriptionPlan, route: RoutePlan, action: ActionPlan): readonly Step[] {
+function emitsOf({ subscription, route, action }: PlacedAction): readonly Step[] {
   const isConditional = route.when !== undefined || action.when !== undefined
   const isUnmatched = subscription.unmatched.policy === 'actions' && subscription.unmatched.route === route
   return action.action.targets.flatMap(target => {
@@ -63,7 +58,7 @@ function emitsOf(subscription: SubscriptionPlan, route: RoutePlan, action: Actio
   })
 }
 
-function deadLettersOf(subscription: SubscriptionPlan, route: RoutePlan, action: ActionPlan): readonly Step[] {
+function deadLettersOf({ subscription, route, action }: PlacedAction): readonly Step[] {
   const { deadLetter } = action
   if (deadLetter.kind === 'none' || deadLetter.topic === undefined) return []
   const events = route.events.length === 0 ? undefined : route.events
@@ -102,14 +97,7 @@ function takesEvent({ subscription, route }: Step, from: Step): boolean {
   if (from.events === undefined) return true
   const isUnmatched = subscription.unmatched.policy === 'actions' && subscription.unmatched.route === route
   if (isUnmatched) return from.events.some(event => event.includes('*') || subscription.match(event).length === 0)
-  return route.events.length === 0 || from.events.some(event => route.events.some(pattern => canMeet(event.split('.'), pattern.split('.'))))
-}
-
-/** Whether some name fits both patterns. */
-function canMeet([a, ...restA]: readonly string[], [b, ...restB]: readonly string[]): boolean {
-  if (a === undefined || b === undefined) return a === b
-  if (a === '**' || b === '**') return true
-  return (a === b || a === '*' || b === '*') && canMeet(restA, restB)
+  return route.events.length === 0 || from.events.some(event => route.events.some(pattern => patternsMeet(event, pattern)))
 }
 
 function problemOf(circle: readonly Step[], documents: ReadonlyMap<string, SourceDocument>): Problem {
@@ -126,7 +114,7 @@ function problemOf(circle: readonly Step[], documents: ReadonlyMap<string, Sourc
     severity: isSure ? 'error' : 'warning',
     message: `${onlyFailing ? 'Failing events' : 'Events'} go round in a circle: ${way.join(', ')}, which ${first?.route.id} reads`,
     file: first?.subscription.file ?? '',
-    ...(document && first ? { range: document.rangeOf(placeOf(first)) } : {}),
+    ...(document && first ? { range: document.rangeOf(placeOfAction(first)) } : {}),
     hint,
     ...(circle.length === 1 ? {} : { related: circle.slice(1).map(step => relatedPlace(step, documents)) }),
   }
@@ -135,12 +123,7 @@ function problemOf(circle: readonly Step[], documents: ReadonlyMap<string, Sourc
 function relatedPlace(step: Step, documents: ReadonlyMap<string, SourceDocument>): RelatedPlace {
   const { file } = step.subscription
   const document = documents.get(file)
-  return { message: `goes on here to ${step.topic}`, file, ...(document ? { range: document.rangeOf(placeOf(step)) } : {}) }
-}
-
-function placeOf({ subscription, route, action }: Step): ValuePath {
-  const isUnmatched = subscription.unmatched.policy === 'actions' && subscription.unmatched.route === route
-  return [...(isUnmatched ? ['unmatched'] : ['routes', route.name]), 'actions', action.position, action.action.kind]
+  return { message: `goes on here to ${step.topic}`, file, ...(document ? { range: document.rangeOf(placeOfAction(step)) } : {}) }
 }
 
 function nameOf({ route, action, kind }: Step): string {

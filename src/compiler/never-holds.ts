@@ -1,4 +1,5 @@
 import { flowYaml } from './flow-yaml.ts'
+import { isoInstant } from './iso-instant.ts'
 import type { FieldFacts } from './schema-view.ts'
 import { isMap } from './source-section.ts'
 
@@ -22,17 +23,20 @@ type Reason = Pick<NeverHolds, 'message' | 'hint'>
 
 const positive = ['gt', 'gte', 'lt', 'lte', 'prefix', 'suffix', 'contains', 'matches']
 
-function contradictionOf(path: string, operators: Readonly<Record<string, unknown>>): Reason | undefined {
+/** Why operators cannot all hold for one value. Undefined where they can, as far as is looked. */
+export function contradictionOf(path: string, operators: Readonly<Record<string, unknown>>): Reason | undefined {
   const asks = positive.find(name => Object.hasOwn(operators, name))
   if (operators['exists'] === false && asks !== undefined)
     return { message: `No value of \`${path}\` passes: it must be missing and pass \`${asks}\``, hint: `Remove \`exists\` or \`${asks}\`` }
   const lower = bound(operators, 'gt', 'gte', Math.max)
   const upper = bound(operators, 'lt', 'lte', Math.min)
   if (lower === undefined || upper === undefined) return undefined
+  if (lower.isTime !== upper.isTime)
+    return { message: `No value passes ${flowYaml(operators)}`, hint: 'A number is never compared with a time: write both in one way' }
   const isEmpty = lower.value > upper.value || (lower.value === upper.value && (lower.isOpen || upper.isOpen))
   if (!isEmpty) return undefined
   return {
-    message: `No number passes ${flowYaml(operators)}`,
+    message: `No ${lower.isTime ? 'time' : 'number'} passes ${flowYaml(operators)}`,
     hint: 'All operators of a map must hold: swap the bounds, or write any: for a choice',
   }
 }
@@ -42,10 +46,21 @@ function bound(
   open: string,
   closed: string,
   tighter: (a: number, b: number) => number,
-): { readonly value: number; readonly isOpen: boolean } | undefined {
-  const [a, b] = [operators[open], operators[closed]]
-  if (typeof a !== 'number') return typeof b === 'number' ? { value: b, isOpen: false } : undefined
-  return typeof b === 'number' && tighter(a, b) !== a ? { value: b, isOpen: false } : { value: a, isOpen: true }
+): Bound | undefined {
+  const [a, b] = [readBound(operators[open], true), readBound(operators[closed], false)]
+  if (a === undefined || b === undefined) return a ?? b
+  return tighter(a.value, b.value) === a.value ? a : b
+}
+
+interface Bound {
+  readonly value: number
+  readonly isOpen: boolean
+  readonly isTime: boolean
+}
+
+function readBound(operand: unknown, isOpen: boolean): Bound | undefined {
+  const value = typeof operand === 'string' ? isoInstant(operand) : operand
+  return typeof value === 'number' ? { value, isOpen, isTime: typeof operand === 'string' } : undefined
 }
 
 type Declared = Extract<FieldFacts, { kind: 'declared' }>

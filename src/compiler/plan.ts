@@ -190,7 +190,7 @@ export interface CompiledAction {
 }
 
 export type ActionTarget =
-  | { readonly kind: 'channel'; readonly name: string }
+  | { readonly kind: 'channel'; readonly name: string; readonly app: string }
   | {
       readonly kind: 'topic'
       readonly name: string

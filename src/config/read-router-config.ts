@@ -27,12 +27,18 @@ export function readRouterConfig(
     brokers,
     server: readServer(reader, mode, problems),
     channels: readChannelRules(reader, fileExists, problems),
+    topics: readTopics(reader),
     http: readHttp(reader),
     defaults: reader.map(['defaults']) ?? {},
     idempotency: readIdempotency(reader, problems),
     shutdown: { graceMs: reader.duration(['shutdown', 'grace'], 25_000), rebalanceMs: reader.duration(['shutdown', 'rebalance'], 5_000) },
   }
   return { config, problems }
+}
+
+function readTopics(reader: ConfigReader): RouterConfig['topics'] {
+  const topics = Object.keys(reader.map(['topics']) ?? {})
+  return new Map(topics.map(topic => [topic, reader.texts(['topics', topic, 'events']) ?? []]))
 }
 
 /** Group and client names are made of it: only what Kafka takes. */

@@ -10,10 +10,14 @@ export interface RouterConfig {
   /** `defaults:` as written; the compiler merges it under each file's. */
   readonly defaults: Readonly<Record<string, unknown>>
   readonly channels: readonly ChannelRule[]
+  readonly topics: DeclaredTopics
   readonly http: HttpConfig
   readonly idempotency: IdempotencyConfig
   readonly shutdown: ShutdownConfig
 }
+
+/** Names and patterns of the events that a topic has, by the topic; those of other topics are not known. */
+export type DeclaredTopics = ReadonlyMap<string, readonly string[]>
 
 /** Where keys are kept that routes with `idempotency` have worked on. */
 export type IdempotencyConfig = {

@@ -85,6 +85,10 @@ const help: Readonly<Partial<Record<ProblemCode, CodeHelp>>> = {
   'template-root': inAction('broadcast: "user.{{user_id}}"', 'broadcast: "user.{{data.user_id}}"'),
   'template-name': inAction('broadcast: "user #{{data.user_id}}"', 'broadcast: "user.{{data.user_id}}"'),
   'event-pattern': inRoutes(plain.replace('order.created', '"ord*"'), plain.replace('order.created', '"order.*"')),
+  'event-undeclared': inRoutes(plain.replace('order.created', 'order.craeted'), plain, {
+    'router.yaml': 'topics:\n  orders: { events: [order.created, order.paid] }\n',
+  }),
+  'topic-unused': inRouter('topics:\n  ordres: { events: [order.created] }\n', 'topics:\n  orders: { events: [order.created] }\n'),
   'topic-name': inRoutes(
     plain.replace('topics: orders', 'topics: orders.*'),
     plain.replace('topics: orders', 'topics: { pattern: "^orders\\\\." }'),
@@ -166,6 +170,10 @@ const help: Readonly<Partial<Record<ProblemCode, CodeHelp>>> = {
   'dead-letter-policy': inRoute('deadLetter: none', 'deadLetter: none\n    onFailure: skip'),
   fanout: inRoutes(route('emit: order-audit', '', 'role: fanout\n'), route('broadcast: private-admin.orders', '', 'role: fanout\n')),
   'channel-rule': { note: 'Look at the rules under `channels:` in router.yaml that the message names.' },
+  'channel-unreachable': inRouter(
+    'server:\n  apps: [{ id: shop, key: shop-key }]\n',
+    'server:\n  apps: [{ id: shop, key: shop-key, secret: "${APP_SECRET:-only-for-development}" }]\n',
+  ),
   'app-unknown': inAction('broadcast: { channel: news, app: shpo }', 'broadcast: { channel: news, app: shop }', {
     'router.yaml': 'server:\n  apps:\n    - { id: shop, key: shop-key, secret: "${APP_SECRET:-only-for-development}" }\n',
   }),

@@ -26,6 +26,7 @@ const problemCodes = {
   'template-root': 'A template path starts with something that is not a root',
   'template-name': 'The fixed text of a channel, topic, event or key has characters its place does not allow',
   'event-pattern': 'An event pattern is malformed',
+  'event-undeclared': 'A route waits for an event that its topics do not have, or emits one that the topic should not get',
   'topic-name': 'A topic name or pattern is malformed',
   'when-condition': 'A condition cannot be evaluated',
   'when-never': 'A condition holds for no message',
@@ -53,6 +54,8 @@ const problemCodes = {
   'dead-letter-policy': 'deadLetter: none stands without onFailure',
   'channel-rule': 'A channel rule contradicts itself, or another one',
   'http-address': 'An http action calls an address, or sends a header, that it may not',
+  'channel-unreachable': 'A route broadcasts to a channel that nobody could subscribe to',
+  'topic-unused': 'router.yaml says which events a topic has, and no route file reads the topic or emits to it',
   'app-unknown': 'A broadcast names an app that router.yaml does not define',
 } as const
 

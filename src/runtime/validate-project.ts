@@ -1,6 +1,9 @@
+import { findUnusedTopics } from '../compiler/find-undeclared-events.ts'
+import { findUnreachableChannels } from '../compiler/find-unreachable-channels.ts'
 import { missingExports } from '../config/handler-exports.ts'
+import type { SourceDocument } from '../config/source-document.ts'
 import { unusedFiles } from '../config/unused-files.ts'
-import { hasErrors } from '../diagnostics/problem.ts'
+import { hasErrors, type Problem } from '../diagnostics/problem.ts'
 import { sortProblems } from '../diagnostics/sort-problems.ts'
 import { authorizersOf, type Blueprint, draftBlueprint, handlersOf } from './blueprint.ts'
 
@@ -13,15 +16,42 @@ export interface ValidateOptions {
 
 /** Everything that can be known of a project without running it. */
 export async function validateProject(options: ValidateOptions): Promise<Blueprint> {
-  const { root } = options
-  const { project, plan, problems } = await draftBlueprint({ ...options, mode: 'validate' })
-  const handlers = [...handlersOf(plan), ...authorizersOf(project.router)]
+  const blueprint = await draftBlueprint({ ...options, mode: 'validate' })
+  const { project, plan, problems } = blueprint
+  const exportProblems = missingExports(options.root, [...handlersOf(plan), ...authorizersOf(project.router)])
   // Only the whole project can tell what nobody uses; a file with errors may be the one that does.
   const isWhole = options.paths === undefined && !hasErrors(problems)
-  const used = { schemas: project.eventSchemas.keys(), handlers: handlers.map(({ module }) => module) }
   return {
     project,
     plan,
-    problems: sortProblems([...problems, ...missingExports(root, handlers), ...(isWhole ? unusedFiles(root, used) : [])]),
+    problems: sortProblems([...problems, ...exportProblems, ...unreachableChannels(blueprint), ...(isWhole ? unused(blueprint) : [])]),
   }
+}
+
+function unused({ project, plan }: Blueprint): readonly Problem[] {
+  const handlers = [...handlersOf(plan), ...authorizersOf(project.router)].map(({ module }) => module)
+  const { routerFile, router } = project
+  return [
+    ...unusedFiles(project.root, { schemas: project.eventSchemas.keys(), handlers }),
+    ...(routerFile === undefined ? [] : findUnusedTopics(plan, router.topics, routerFile)),
+  ]
+}
+
+/** `dev` makes up the secrets that are missing, so only here this is told: with those nobody else could sign. */
+function unreachableChannels({ project, plan }: Blueprint): readonly Problem[] {
+  const { server, channels } = project.router
+  const documents = new Map(project.routeFiles.map(document => [document.file, document]))
+  const written = project.routerFile === undefined ? [] : appsWithoutSecret(project.routerFile)
+  const unsigned = server.apps.filter(({ id }) => written.includes(id))
+  return findUnreachableChannels(plan, { server, rules: channels, unsigned }, documents)
+}
+
+/** Ids of apps that have no `secret` at all; one from a variable that is not set is reported there. */
+function appsWithoutSecret({ value }: SourceDocument): readonly unknown[] {
+  const apps = property(property(value, 'server'), 'apps')
+  return Array.isArray(apps) ? apps.filter(app => property(app, 'secret') === undefined).map(app => property(app, 'id')) : []
+}
+
+function property(value: unknown, key: string): unknown {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, key) ? Reflect.get(value, key) : undefined
 }

@@ -3,7 +3,7 @@ import { compileFiles } from './compile-files.ts'
 import { scopeOf } from './scopes.ts'
 
 const file = (rule: string, top = '') =>
-  `topics: orders\n${top}routes:\n  paid:\n    event: order.paid\n    idempotency: ${rule}\n    actions:\n      - broadcast: news\n`
+  `topics: order.paid\n${top}routes:\n  paid:\n    event: order.paid\n    idempotency: ${rule}\n    actions:\n      - broadcast: news\n`
 
 function compiled(rule: string, top = '') {
   const { plan, problems, schemaProblems } = compileFiles({ 'routes/shop.yaml': file(rule, top) })

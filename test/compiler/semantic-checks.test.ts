@@ -90,6 +90,16 @@ describe('a condition that holds for no message', () => {
     ['data.total: { gt: 10, lt: 5 }', 'error | when-never | No number passes { gt: 10, lt: 5 }'],
     ['data.total: { gte: 5, lt: 5 }', 'error | when-never'],
     ['data.total: { exists: false, gt: 5 }', 'error | when-never'],
+    ['data.placed_at: { gt: "2030-01-02", lte: "2030-01-01" }', 'error | when-never | No time passes'],
+    ['data.extra.at: { gt: "2030-01-02", lt: 5 }', 'error | when-never | No value passes'],
+    ['data.extra.a: 5, all: [{ data.extra.a: 6 }]', 'error | when-never | No message has both `data.extra.a: 5` and `data.extra.a: 6`'],
+    ['all: [{ data.extra.a: [1, 2] }, { data.extra.a: { gt: 1 } }, { data.extra.a: { lt: 2 } }]', 'error | when-never'],
+    ['all: [{ data.total: { gt: 5 } }, { data.total: { gt: 1, lt: 4 } }]', 'error | when-never'],
+    ['all: [{ data.extra.a: { prefix: ab } }, { data.extra.a: { prefix: ac } }]', 'error | when-never'],
+    ['data.extra.a: 5, not: { data.extra.a: 5 }', 'No message has both `data.extra.a: 5` and `not: { data.extra.a: 5 }`'],
+    ['data.extra.a: 5, any: [{ data.extra.a: 6 }, { data.extra.b: 1 }]', 'error | when-never'],
+    ['all: [{ data.extra.a: { exists: false } }, { data.extra.a: { not: 5, gte: 1 } }]', 'error | when-never'],
+    ['topic: payments', 'No message has both `topic: [orders]` and `topic: payments`'],
     ['data.status: payed', 'warning | when-never | `data.status` is never payed: the schema allows only [open, paid]'],
     ['data.status: [done, gone]', 'warning | when-never'],
     ['data.total: "100"', 'Write the number without quotes: 100'],
@@ -111,8 +121,93 @@ describe('a condition that holds for no message', () => {
     'data.items: { contains: a }',
     'data.total: { gt: { path: data.order_id } }',
     'data.user_id: { exists: false }',
+    'all: [{ data.total: { gt: 1 } }, { data.total: { lt: 2 } }]',
+    'all: [{ data.extra.a: [1, 2] }, { data.extra.a: [2, 3] }]',
+    'any: [{ data.extra.a: 1 }, { data.extra.a: 2 }]',
+    'data.extra.a: 5, not: { data.extra.a: 5, data.extra.b: 5 }',
+    'all: [{ data.extra.a: { prefix: ab } }, { data.extra.a: { prefix: abc } }]',
+    'data.extra.a: 5, all: [{ data.extra.a: { gt: { path: data.total } } }]',
+    'data.extra.a: 5, any: [{ data.extra.b: 1 }], all: [{ data.extra.c: 6 }]',
+    'topic: orders',
   ])('%s may hold', when => {
     expect(ofWhen(when)).toEqual([])
+  })
+
+  const ofEvent = (event: string, when: string, action = 'broadcast: a') =>
+    problemsOf(`topics: orders\nroutes:\n  one:\n    event: ${event}\n    when: { ${when} }\n    actions: [{ ${action} }]\n`)
+
+  test.each([
+    ['order.created', 'event: order.paid'],
+    ['[order.created, order.paid]', 'event: { prefix: payment }'],
+    ['order.*', 'event: payment.failed'],
+    ['order.**', 'event: { prefix: payment. }'],
+  ])('an event that the route does not name: %s with %s', (event, when) => {
+    expect(ofEvent(event, when)).toEqual([expect.stringMatching(/^5:\d+ when-never No message has both `event: /)])
+  })
+
+  test.each([
+    ['order.created', 'event: order.created'],
+    ['order.*', 'event: { suffix: .paid }'],
+    ['[order.*, payment.*]', 'event: { prefix: payment. }'],
+  ])('the event %s with %s may hold', (event, when) => {
+    expect(ofEvent(event, when)).toEqual([])
+  })
+
+  test('an action’s condition against that of its route, with the place of both', () => {
+    const text = 'topics: orders\nroutes:\n  one:\n    when: { data.a: 1 }\n    actions: [{ broadcast: a, when: { data.a: 2 } }]\n'
+    expect(compileFiles({ 'routes/a.yaml': text }).problems).toMatchObject([
+      {
+        code: 'when-never',
+        range: { start: { line: 5 } },
+        related: [{ message: 'it says data.a: 1 here', range: { start: { line: 4 } } }],
+      },
+    ])
+  })
+})
+
+describe('events that cannot come', () => {
+  const topics = new Map([['orders', ['order.created', 'payment.*']]])
+  const problems = (text: string) =>
+    compileFiles({ 'routes/a.yaml': text }, { router: { topics } }).problems.map(({ severity, range, code, message, hint }) =>
+      [severity, `${range?.start.line}:${range?.start.column}`, code, message, hint].join(' | '),
+    )
+  const file = (event: string, top = 'topics: orders', action = 'broadcast: a') =>
+    `${top}\nroutes:\n  one:\n    event: ${event}\n    actions: [{ ${action} }]\n`
+
+  test('a name that router.yaml does not list for the topic, at its own place, with what was meant', () => {
+    expect(problems(file('[payment.done, order.craeted]'))).toEqual([
+      'warning | 4:27 | event-undeclared | No event `order.craeted` can come: router.yaml says what orders has | Did you mean `order.created`?',
+    ])
+    expect(problems(file('shipment.*'))).toEqual([expect.stringContaining('Events there: order.created, payment.*')])
+  })
+
+  test('an emit of what its topic does not have', () => {
+    expect(problems(file('x', 'topics: other', 'emit: { topic: orders, event: order.gone }'))).toEqual([
+      expect.stringContaining('5:23 | event-undeclared | The topic orders gets `order.gone` here'),
+    ])
+    expect(problems(file('x', 'topics: other', 'emit: orders'))).toHaveLength(1)
+  })
+
+  test('a name where the envelope has none and the topic’s stands for it', () => {
+    for (const envelope of ['raw', '{ data: value }'])
+      expect(problems(file('created', `topics: bare\nenvelope: ${envelope}`))).toEqual([
+        expect.stringContaining("error | 5:12 | event-undeclared | No event `created` can come: this `envelope` has no event's name"),
+      ])
+  })
+
+  test.each([
+    file('order.*'),
+    file('"**"'),
+    file('payment.failed'),
+    file('anything', 'topics: other'),
+    file('anything', 'topics: [orders, other]'),
+    file('anything', 'topics: { pattern: ord }'),
+    file('anything', 'topics: other', 'emit: { topic: orders, event: "{{data.name}}" }'),
+    file('"order.*"', 'topics: other', 'emit: orders'),
+    file('bare', 'topics: bare\nenvelope: raw'),
+    file('created', 'topics: bare\nenvelope: { event: headers.type }'),
+  ])('nothing is said of %j', text => {
+    expect(problems(text)).toEqual([])
   })
 })
 

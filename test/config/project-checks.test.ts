@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { missingExports } from '../../src/config/handler-exports.ts'
 import { unusedFiles } from '../../src/config/unused-files.ts'
+import { validateProject } from '../../src/runtime/validate-project.ts'
 import { makeProject } from '../support/project.ts'
 
 const range = { start: { line: 1, column: 1 }, end: { line: 1, column: 2 } }
@@ -53,4 +54,36 @@ test('schemas and handlers beside used ones that nobody uses are warned of; help
     'warning schemas/left.json No route uses this schema',
     'warning handlers/left.ts No route uses this handler',
   ])
+})
+
+describe('channels that nobody could subscribe to', () => {
+  const problemsOf = async (channel: string, router: string) => {
+    const { root } = await makeProject({
+      'router.yaml': router,
+      'routes/a.yaml': `topics: orders\nroutes:\n  one:\n    actions:\n      - broadcast: "${channel}"\n      - broadcast: ${channel.includes('{{') ? 'private-b' : 'a'}\n`,
+      'may-join.ts': 'export default () => true\n',
+    })
+    const { problems } = await validateProject({ root, env: {} })
+    return problems.map(({ severity, code, range }) => `${severity} ${code} ${range?.start.line}`)
+  }
+  const app = 'server: { apps: [{ id: shop, key: k }] }\n'
+  const rule = (pattern: string) => `${app}channels: { "${pattern}": { authorize: ./may-join.ts } }\n`
+
+  test('private ones of an app that nobody can sign for are told once', async () => {
+    expect(await problemsOf('private-user.{{data.id}}', app)).toEqual(['warning channel-unreachable 5'])
+    expect(await problemsOf('presence-room', rule('private-*'))).toEqual(['warning channel-unreachable 5'])
+  })
+
+  test('are none where a module may decide, where the app has a secret, or where they are public', async () => {
+    expect(await problemsOf('private-user.{{data.id}}', rule('private-*'))).toEqual([])
+    expect(await problemsOf('presence-room', rule('presence-r*'))).toEqual([])
+    expect(await problemsOf('private-a', app.replace('key: k', 'key: k, secret: "${S:-s3cret}"'))).toEqual([])
+    expect(await problemsOf('news', app)).toEqual([])
+  })
+
+  test('names over the limit of router.yaml', async () => {
+    const router = 'server: { limits: { channelName: 10 } }\n'
+    expect(await problemsOf('news-{{data.a-long-path}}', router)).toEqual([])
+    expect(await problemsOf('a-longer-name', router)).toEqual(['warning channel-unreachable 5'])
+  })
 })
