@@ -24,7 +24,11 @@ const pages = [
 ]
 const examples = (await readdir(join(repository, 'examples'), { recursive: true })).filter(name => name.endsWith('.md'))
 const allPages = [...pages, 'CHANGELOG.md', 'CONTRIBUTING.md', ...examples.map(name => join('examples', name))]
-const env = { APP_SECRET: 'a-secret-for-this-test', REVERB_APP_SECRET: 'a-secret-for-this-test' }
+const env = {
+  APP_SECRET: 'a-secret-for-this-test',
+  REVERB_APP_SECRET: 'a-secret-for-this-test',
+  JWT_SECRET: 'a-secret-of-32-characters-for-this-test',
+}
 
 interface Block {
   readonly page: string

@@ -6,7 +6,8 @@ import { readChannelRules } from './read-channel-rules.ts'
 import type { LoadMode } from './read-document.ts'
 import { readHttp } from './read-http.ts'
 import { readIdempotency } from './read-idempotency.ts'
-import { readKafkaSecurity, type SecurityContext } from './read-kafka-security.ts'
+import { readKafkaSecurity } from './read-kafka-security.ts'
+import type { PemContext } from './read-pem.ts'
 import { readServer } from './read-server.ts'
 import type { BrokerConfig, ConsumerProperties, RouterConfig } from './router-config.ts'
 import { problemAt, type SourceDocument, type ValuePath } from './source-document.ts'
@@ -20,12 +21,13 @@ export function readRouterConfig(
 ): { readonly config: RouterConfig; readonly problems: readonly Problem[] } {
   const reader = new ConfigReader(document)
   const problems: Problem[] = []
-  const brokers = readBrokers(reader, { root, mode, problems })
+  const context = { root, mode, problems }
+  const brokers = readBrokers(reader, context)
   const config: RouterConfig = {
     name: reader.text(['name']) ?? safeName(root),
     broker: defaultBroker(reader, brokers, problems),
     brokers,
-    server: readServer(reader, mode, problems),
+    server: readServer(reader, context),
     channels: readChannelRules(reader, fileExists, problems),
     topics: readTopics(reader),
     http: readHttp(reader),
@@ -50,7 +52,7 @@ function safeName(root: string): string {
   )
 }
 
-function readBrokers(reader: ConfigReader, context: SecurityContext): RouterConfig['brokers'] {
+function readBrokers(reader: ConfigReader, context: PemContext): RouterConfig['brokers'] {
   const written = reader.map(['brokers'])
   if (written === undefined) return { local: { type: 'memory', partitions: 3 } }
   const brokers: Record<string, BrokerConfig> = Object.create(null)

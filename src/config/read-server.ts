@@ -1,13 +1,14 @@
 import type { Problem } from '../diagnostics/problem.ts'
 import type { ConfigReader } from './config-reader.ts'
-import type { LoadMode } from './read-document.ts'
+import { readJwt } from './read-jwt.ts'
+import type { PemContext } from './read-pem.ts'
 import { type AppConfig, type ServerConfig, type WebhookConfig, webhookEvents } from './router-config.ts'
 import { routerFileName } from './router-file-name.ts'
 import { parseHostPort } from './schema-validator.ts'
 import { problemAt, type SourceDocument, type ValuePath } from './source-document.ts'
 
 /** `server:` of router.yaml with its defaults. */
-export function readServer(reader: ConfigReader, mode: LoadMode, problems: Problem[]): ServerConfig {
+export function readServer(reader: ConfigReader, context: PemContext): ServerConfig {
   const limit = (name: string, fallback: number) => reader.number(['server', 'limits', name], fallback)
   const timeout = (name: string, fallback: number) => reader.duration(['server', 'timeouts', name], fallback)
   const size = (name: string, fallback: number) => reader.size(['server', 'limits', name], fallback)
@@ -15,7 +16,7 @@ export function readServer(reader: ConfigReader, mode: LoadMode, problems: Probl
     host: reader.text(['server', 'host']) ?? '0.0.0.0',
     port: reader.number(['server', 'port'], 6001),
     admin: parseHostPort(reader.text(['server', 'admin']) ?? ''),
-    apps: readApps(reader, mode, problems),
+    apps: readApps(reader, context),
     origins: reader.texts(['server', 'origins']),
     limits: {
       frame: size('frame', 16_384),
@@ -46,7 +47,8 @@ export function readServer(reader: ConfigReader, mode: LoadMode, problems: Probl
   }
 }
 
-function readApps(reader: ConfigReader, mode: LoadMode, problems: Problem[]): readonly AppConfig[] {
+function readApps(reader: ConfigReader, context: PemContext): readonly AppConfig[] {
+  const { mode, problems } = context
   const { document } = reader
   const path: ValuePath = ['server', 'apps']
   const written = reader.value(path)
@@ -67,22 +69,24 @@ function readApps(reader: ConfigReader, mode: LoadMode, problems: Problem[]): re
     }
     if (mode === 'run' && secret === undefined && document.isSound([...path, index, 'secret']))
       problems.push(missingSecret(document, [...path, index], id))
-    apps.push({ id, key, secret, ...readAppOptions(reader, [...path, index]) })
+    apps.push({ id, key, secret, ...readAppOptions(reader, [...path, index], context) })
   }
   return apps
 }
 
 /** What is written of an app's options: what is not is left to its default. */
-function readAppOptions(reader: ConfigReader, path: ValuePath): Partial<AppConfig> {
+function readAppOptions(reader: ConfigReader, path: ValuePath, context: PemContext): Partial<AppConfig> {
   const clientEvents = reader.value([...path, 'clientEvents'])
   const subscriptionCount = reader.value([...path, 'subscriptionCount'])
   const connections = reader.optionalNumber([...path, 'connections'])
   const webhooks = readWebhooks(reader, [...path, 'webhooks'])
+  const jwt = readJwt(reader, [...path, 'jwt'], context)
   return {
     ...(typeof clientEvents === 'boolean' ? { clientEvents } : {}),
     ...(typeof subscriptionCount === 'boolean' ? { subscriptionCount } : {}),
     ...(connections === undefined ? {} : { connections }),
     ...(webhooks.length === 0 ? {} : { webhooks }),
+    ...(jwt === undefined ? {} : { jwt }),
   }
 }
 

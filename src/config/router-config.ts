@@ -118,6 +118,32 @@ export interface AppConfig {
   /** Sockets of this app. Default: no limit but the server's. */
   readonly connections?: number
   readonly webhooks?: readonly WebhookConfig[]
+  /** Whose tokens let clients in; default: nobody's. */
+  readonly jwt?: JwtConfig
+}
+
+/** Signature algorithms by their JWA names (RFC 7518, RFC 8037). */
+export const jwtAlgorithms = {
+  secret: ['HS256', 'HS384', 'HS512'],
+  key: ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'],
+} as const
+
+export type JwtAlgorithm = (typeof jwtAlgorithms)[keyof typeof jwtAlgorithms][number]
+
+/** JSON Web Tokens that say who a client is and where it may subscribe. */
+export interface JwtConfig {
+  readonly key:
+    | { readonly kind: 'secret'; readonly secret: string }
+    /** PEM. */
+    | { readonly kind: 'public-key'; readonly pem: string }
+    /** Where a JSON Web Key Set is served. */
+    | { readonly kind: 'jwks'; readonly url: string }
+  /** The only ones taken, whatever a token says of itself. */
+  readonly algorithms: readonly JwtAlgorithm[]
+  readonly issuer: string | undefined
+  readonly audience: string | undefined
+  /** How far the clocks may be apart, in ms. */
+  readonly clockToleranceMs: number
 }
 
 export const webhookEvents = [

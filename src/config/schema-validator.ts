@@ -43,8 +43,16 @@ const formats = {
   'signalbox-brokers': (text: string) => splitList(text).every(part => parseHostPort(part) !== undefined),
   'signalbox-origin': isOrigin,
   'signalbox-http-url': (text: string) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol),
+  'signalbox-jwks-url': isSafeUrl,
   'signalbox-redis-url': (text: string) => URL.canParse(text) && /^rediss?:$/.test(new URL(text).protocol) && new URL(text).host !== '',
   'signalbox-network': isNetwork,
+}
+
+/** Keys that arrive unencrypted may be anybody's, except from the machine itself. */
+function isSafeUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { protocol, hostname } = new URL(text)
+  return protocol === 'https:' || (protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(hostname))
 }
 
 /** ISO 8601: a date, or a date and a time with its offset from UTC. */

@@ -11,7 +11,7 @@ const publicPlaces: Readonly<Record<SchemaName, readonly RegExp[]>> = {
     /^server\.(host|port|admin)$/,
     /^server\.origins\./,
     /^server\.limits\./,
-    /^server\.apps\.\d+\.(id|key)$/,
+    /^server\.apps\.\d+\.(id|key|jwt\.(publicKey|jwks|issuer|audience|algorithms.*))$/,
     /^idempotency\.(?!url$)/,
     /^http\./,
     /^shutdown\./,

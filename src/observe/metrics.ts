@@ -1,10 +1,11 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import type { RealtimeStats } from '../realtime/realtime-stats.ts'
 import { CountedHistogram } from './counted-histogram.ts'
-import type { RealtimeSnapshot, ReloadSnapshot, SubscriptionSnapshot } from './snapshots.ts'
+import type { ReloadSnapshot, SubscriptionSnapshot } from './snapshots.ts'
 
 export interface MetricsSources {
   subscriptions(): Iterable<SubscriptionSnapshot>
-  realtime(): RealtimeSnapshot
+  realtime(): RealtimeStats
   reloads(): ReloadSnapshot
 }
 
@@ -42,7 +43,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
 /** Everything is read once for a scrape, so that its numbers belong together. */
 interface Scrape {
   readonly subscriptions: readonly SubscriptionSnapshot[]
-  readonly realtime: RealtimeSnapshot
+  readonly realtime: RealtimeStats
   readonly reloads: ReloadSnapshot
 }
 
@@ -223,8 +224,8 @@ function subscriptionMetrics({ counter, gauge }: Families, subscriptions: Subscr
   )
 }
 
-function realtimeMetrics({ counter, gauge }: Families, realtime: () => RealtimeSnapshot): void {
-  const value = (read: (of: RealtimeSnapshot) => number) => (): Sample[] => [[{}, read(realtime())]]
+function realtimeMetrics({ counter, gauge }: Families, realtime: () => RealtimeStats): void {
+  const value = (read: (of: RealtimeStats) => number) => (): Sample[] => [[{}, read(realtime())]]
   gauge(
     'signalbox_realtime_sockets',
     'Connected sockets',
@@ -247,7 +248,7 @@ function realtimeMetrics({ counter, gauge }: Families, realtime: () => RealtimeS
     'signalbox_realtime_queue_bytes',
     'Bytes waiting in the queues of all sockets',
     [],
-    value(r => r.queueBytes),
+    value(r => r.queuedBytes),
   )
   counter(
     'signalbox_realtime_frames_sent_total',
@@ -297,9 +298,9 @@ function realtimeMetrics({ counter, gauge }: Families, realtime: () => RealtimeS
     [],
     value(r => r.webhookEventsDropped),
   )
-  counter('signalbox_realtime_closes_total', 'Sockets closed', ['reason'], () => byReason(realtime().closes))
+  counter('signalbox_realtime_closes_total', 'Sockets closed', ['reason'], () => byReason(Object.entries(realtime().closes)))
   counter('signalbox_realtime_refusals_total', 'Connections, subscriptions and frames refused', ['reason'], () =>
-    byReason(realtime().refusals),
+    byReason(Object.entries(realtime().refusals)),
   )
 }
 

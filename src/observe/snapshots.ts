@@ -60,24 +60,6 @@ export interface DurationSnapshot {
   readonly sumMs: number
 }
 
-export interface RealtimeSnapshot {
-  readonly sockets: number
-  readonly channels: number
-  readonly subscriptions: number
-  /** Waiting in all sockets' queues. */
-  readonly queueBytes: number
-  readonly framesOut: number
-  readonly bytesOut: number
-  readonly broadcasts: number
-  readonly clientEvents: number
-  readonly conflated: number
-  readonly webhooksSent: number
-  readonly webhookRetries: number
-  readonly webhookEventsDropped: number
-  readonly closes: Iterable<readonly [reason: string, count: number]>
-  readonly refusals: Iterable<readonly [reason: string, count: number]>
-}
-
 export interface ReloadSnapshot {
   readonly applied: number
   readonly rejected: number

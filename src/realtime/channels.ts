@@ -8,6 +8,7 @@ import { EventCache } from './event-cache.ts'
 import { type ByteString, jsonBytes } from './frame.ts'
 import type { Member, PresentMember, SignedInUser } from './presence.ts'
 import type { LiveSettings, ResolvedApp } from './settings.ts'
+import type { TokenVerifier } from './token-verifier.ts'
 
 /** A channel that has subscribers; it goes away with the last of them. */
 export interface Channel {
@@ -51,11 +52,14 @@ export class AppChannels {
   /** Established connections. */
   connections = 0
   observer: ChannelObserver | undefined
+  /** Undefined where the app takes no tokens. */
+  readonly tokens: TokenVerifier | undefined
   readonly #counters: Counters
   readonly #settings: LiveSettings
 
-  constructor(app: ResolvedApp, counters: Counters, settings: LiveSettings) {
+  constructor(app: ResolvedApp, counters: Counters, settings: LiveSettings, tokens: TokenVerifier | undefined) {
     this.app = app
+    this.tokens = tokens
     this.#counters = counters
     this.#settings = settings
   }

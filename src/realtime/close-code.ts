@@ -15,6 +15,8 @@ export const closeCodes = {
   overCapacity: 4100,
   /** The general error: the code of `pusher:error` for a message that makes no sense. */
   invalidMessage: 4200,
+  /** The same number as a close code: the client comes back at once. */
+  reconnect: 4200,
   pongMissing: 4201,
 } as const
 

@@ -2,8 +2,10 @@ import type { AppChannels, Subscription } from './channels.ts'
 import type { CloseReason } from './counters.ts'
 import type { Credentials } from './credentials.ts'
 import { type ByteString, messageFrame, type ServerMessage } from './frame.ts'
+import type { Pass } from './pass.ts'
 import type { SignedInUser } from './presence.ts'
 import type { TokenBucket } from './token-bucket.ts'
+import type { TokenAnswer } from './token-verifier.ts'
 
 /** The way out to a client: frames in their order, written once per turn of the event loop. */
 export interface FrameSink {
@@ -40,6 +42,10 @@ export interface Connection {
   /** Subscriptions that a module is deciding on, by channel name; undefined where none ever was. */
   pending: Map<string, AbortController> | undefined
   user: SignedInUser | undefined
+  /** What its token allows. */
+  pass: Pass | undefined
+  /** The token that was last shown, while it is checked and where it holds. */
+  token: { readonly text: string; readonly answer: Promise<TokenAnswer> } | undefined
   /** It has subscribed or signed in at some time: it is no idler. */
   isUsed: boolean
   readonly connectedAt: number

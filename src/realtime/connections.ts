@@ -4,18 +4,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { AppChannels } from './channels.ts'
 import { closeCodes } from './close-code.ts'
 import { type Connection, type FrameSink, sendError, sendMessage, type Transport } from './connection.ts'
-import type { CloseReason, Counters, RefusalReason } from './counters.ts'
+import type { CloseReason, Counters } from './counters.ts'
 import type { Credentials } from './credentials.ts'
+import type { Refusal } from './handshake.ts'
+import { RefusalLog } from './refusal-log.ts'
 import type { LiveSettings, RealtimeLog } from './settings.ts'
 import { TokenBucket } from './token-bucket.ts'
 
 const largestSocketIdPart = 2 ** 31
-
-export interface Capacity {
-  readonly reason: RefusalReason
-  readonly code: number
-  readonly message: string
-}
 
 export interface NewConnection {
   readonly app: AppChannels
@@ -33,6 +29,7 @@ export class Connections {
   readonly #counters: Counters
   readonly #settings: LiveSettings
   readonly #log: RealtimeLog
+  readonly #refusals: RefusalLog
   readonly #sweeper: NodeJS.Timeout
   #whenEmpty: (() => void) | undefined
 
@@ -40,11 +37,12 @@ export class Connections {
     this.#counters = counters
     this.#settings = settings
     this.#log = log
+    this.#refusals = new RefusalLog(counters, settings, log)
     this.#sweeper = setInterval(() => this.#sweep(), settings.timings.sweepMs).unref()
   }
 
   /** Why nobody more is let in; undefined where there is room. */
-  full(app: AppChannels, address: string): Capacity | undefined {
+  full(app: AppChannels, address: string): Refusal | undefined {
     const { limits } = this.#settings
     if (this.bySocketId.size >= limits.connections) {
       return { reason: 'capacity', code: closeCodes.overCapacity, message: 'The server has as many connections as it may' }
@@ -74,6 +72,8 @@ export class Connections {
       subscriptions: new Map(),
       pending: undefined,
       user: undefined,
+      pass: undefined,
+      token: undefined,
       isUsed: false,
       connectedAt: now,
       heardAt: now,
@@ -153,6 +153,7 @@ export class Connections {
     }
     await this.#allGone(startedAt + graceMs)
     clearInterval(this.#sweeper)
+    this.#refusals.tell()
     for (const { transport } of this.bySocketId.values()) transport.terminate()
   }
 
@@ -174,6 +175,7 @@ export class Connections {
 
   #sweep(): void {
     const now = performance.now()
+    this.#refusals.look()
     for (const connection of this.bySocketId.values()) {
       if (connection.closing === undefined) this.#look(connection, now)
       else if (now - connection.closing.at > this.#settings.timings.closeTimeoutMs) connection.transport.terminate()
@@ -183,9 +185,12 @@ export class Connections {
   #look(connection: Connection, now: number): void {
     const { activityMs, pongMs, firstSubscribeMs } = this.#settings.timings
     const silentMs = now - connection.heardAt
-    if (!connection.isUsed && firstSubscribeMs > 0 && now - connection.connectedAt >= firstSubscribeMs) {
+    if (connection.pass !== undefined && Date.now() >= connection.pass.endsAt) {
+      // Clients come back at once, and ask their page for a new token.
+      this.end(connection, 'token-expired', closeCodes.reconnect, 'The token has expired')
+    } else if (!connection.isUsed && firstSubscribeMs > 0 && now - connection.connectedAt >= firstSubscribeMs) {
       // Clients come back at once after this code, should they still want something.
-      this.end(connection, 'unused', closeCodes.invalidMessage, 'Subscribed to nothing for too long')
+      this.end(connection, 'unused', closeCodes.reconnect, 'Subscribed to nothing for too long')
     } else if (silentMs >= activityMs + pongMs && !connection.transport.isOneWay) {
       this.end(connection, 'inactive', closeCodes.pongMissing, 'Nothing heard for too long')
     } else if (silentMs >= activityMs && !connection.pinged) {

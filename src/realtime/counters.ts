@@ -10,6 +10,8 @@ export type CloseReason =
   | 'frame-too-large'
   | 'fragments'
   | 'terminated'
+  | 'token-expired'
+  | 'token-replaced'
   | 'refused'
   | 'shutdown'
 
@@ -25,6 +27,7 @@ export type RefusalReason =
   | 'address-capacity'
   | 'message'
   | 'channel-name'
+  | 'token'
   | 'subscription-auth'
   | 'subscription-limit'
   | 'client-event'
@@ -34,16 +37,21 @@ export type RefusalReason =
   | 'api-auth'
   | 'api-request'
 
-/** Plain counters: the hot path adds, whoever wants to know reads. */
+/** Plain counters: the hot path adds, whoever wants to know reads. All but `subscriptions` only grow. */
 export class Counters {
   framesOut = 0
   bytesOut = 0
+  /** Events handed to the hub, with or without subscribers. */
   broadcasts = 0
   subscriptions = 0
+  /** Events that clients sent to each other. */
   clientEvents = 0
+  /** Events that a newer one replaced before it was sent. */
   conflated = 0
+  /** Batches that a webhook's address took. */
   webhooksSent = 0
   webhookRetries = 0
+  /** Events of webhooks that were given up. */
   webhookEventsDropped = 0
   readonly closes = new Map<CloseReason, number>()
   readonly refusals = new Map<RefusalReason, number>()
@@ -55,29 +63,4 @@ export class Counters {
   refused(reason: RefusalReason): void {
     this.refusals.set(reason, (this.refusals.get(reason) ?? 0) + 1)
   }
-}
-
-/** A reading of the counters and gauges. All but the first four only grow. */
-export interface RealtimeStats {
-  readonly sockets: number
-  readonly subscriptions: number
-  /** Channels with at least one subscriber. */
-  readonly channels: number
-  /** Bytes that wait for sockets to take them. */
-  readonly queuedBytes: number
-  readonly framesOut: number
-  readonly bytesOut: number
-  /** Events handed to the hub, with or without subscribers. */
-  readonly broadcasts: number
-  /** Events that clients sent to each other. */
-  readonly clientEvents: number
-  /** Events that a newer one replaced before it was sent. */
-  readonly conflated: number
-  /** Batches that a webhook's address took. */
-  readonly webhooksSent: number
-  readonly webhookRetries: number
-  /** Events of webhooks that were given up. */
-  readonly webhookEventsDropped: number
-  readonly closes: Readonly<Partial<Record<CloseReason, number>>>
-  readonly refusals: Readonly<Partial<Record<RefusalReason, number>>>
 }

@@ -7,9 +7,13 @@ import type { OriginRule } from './origin.ts'
 /** Protocol 5 made `data` a JSON string; 6 and 7 changed nothing in what is served here. Pusher's Java client still asks for 5. */
 const protocols = new Set(['5', '6', '7'])
 
-export type Handshake =
-  | { readonly kind: 'accepted'; readonly app: AppChannels }
-  | { readonly kind: 'refused'; readonly code: number; readonly reason: RefusalReason; readonly message: string }
+export interface Refusal {
+  readonly code: number
+  readonly reason: RefusalReason
+  readonly message: string
+}
+
+export type Handshake = { readonly kind: 'accepted'; readonly app: AppChannels } | ({ readonly kind: 'refused' } & Refusal)
 
 /** The key in `/app/{key}`; undefined for any other path. */
 export function requestedKey(target: URL): string | undefined {

@@ -7,7 +7,7 @@ import { AppChannels } from './channels.ts'
 import { type AddressOf, addressRule } from './client-address.ts'
 import type { ClientMessagesContext } from './client-messages.ts'
 import { Connections } from './connections.ts'
-import { Counters, type RealtimeStats } from './counters.ts'
+import { Counters } from './counters.ts'
 import { Delivery } from './delivery.ts'
 import { type HealthEndpoints, serveHealth } from './http/health.ts'
 import { isLocalRequest } from './http/local-request.ts'
@@ -17,6 +17,7 @@ import type { Hub } from './hub.ts'
 import { type ListenAddress, listen } from './listen.ts'
 import { type OriginRule, originRule } from './origin.ts'
 import { Flusher, type OutboxShared } from './outbox.ts'
+import type { RealtimeStats } from './realtime-stats.ts'
 import { requestTarget } from './request-target.ts'
 import {
   fixedTimings,
@@ -25,8 +26,10 @@ import {
   type RealtimeConfig,
   type RealtimeLog,
   type RealtimeTimings,
+  type ResolvedApp,
 } from './settings.ts'
 import { SocketServer } from './socket-server.ts'
+import { TokenVerifier } from './token-verifier.ts'
 import { Webhooks } from './webhooks.ts'
 
 /** How long closing one socket may keep the next waiting, in ms: a server with few sockets stops at once. */
@@ -88,7 +91,7 @@ class PusherServer implements RealtimeServer {
     this.#originAllowed = originRule(config.origins, mode)
     this.#addressOf = addressRule(config.trustedProxies)
     const shared = { counters: this.#counters, settings: this.#settings }
-    const apps = config.apps.map(app => new AppChannels(app, this.#counters, this.#settings))
+    const apps = config.apps.map(app => this.#channelsOf(app))
     this.#appsById = new Map(apps.map(app => [app.app.id, app]))
     this.#webhooks = new Map(apps.flatMap(app => this.#webhooksOf(app)))
     for (const app of apps) app.observer = new ChannelAnnouncer(app, this.#webhooks.get(app), this.#settings)
@@ -173,6 +176,11 @@ class PusherServer implements RealtimeServer {
     return { ...fixedTimings, ...timeouts, ...this.#options.timings }
   }
 
+  #channelsOf(app: ResolvedApp): AppChannels {
+    const tokens = app.jwt === undefined ? undefined : new TokenVerifier(app.jwt, this.#options.log)
+    return new AppChannels(app, this.#counters, this.#settings, tokens)
+  }
+
   #webhooksOf(app: AppChannels): readonly (readonly [AppChannels, Webhooks])[] {
     const { webhooks } = app.app
     if (webhooks === undefined) return []
@@ -185,6 +193,7 @@ class PusherServer implements RealtimeServer {
       settings: this.#settings,
       broadcaster: this.hub,
       askModule: ask,
+      end: (connection, reason, code, message) => this.#connections.end(connection, reason, code, message),
       cacheMissed: ({ app }, { name }) => this.#webhooks.get(app)?.cacheMissed(name),
       clientEventSent: ({ app, socketId, subscriptions }, { name }, event, data) => {
         const userId = subscriptions.get(name)?.member?.userId

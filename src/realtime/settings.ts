@@ -35,6 +35,8 @@ export interface RealtimeTimings extends ServerTimeouts {
   readonly webhookRetryForMs: number
   /** How long the first retry of a webhook waits; each further one twice as long. */
   readonly webhookRetryMs: number
+  /** Between two lines about refused connections. */
+  readonly refusalLogMs: number
   /** Between two counts of subscribers told to one channel. */
   readonly subscriptionCountMs: number
 }
@@ -47,6 +49,7 @@ export const fixedTimings: Omit<RealtimeTimings, keyof ServerTimeouts> = {
   webhookBatchMs: 100,
   webhookRetryForMs: 300_000,
   webhookRetryMs: 1_000,
+  refusalLogMs: 10_000,
   subscriptionCountMs: 1_000,
 }
 

@@ -8,16 +8,20 @@ import { closeCodes } from './close-code.ts'
 import { type Connection, sendError } from './connection.ts'
 import type { Connections } from './connections.ts'
 import type { CloseReason, Counters } from './counters.ts'
-import { credentialsOf } from './credentials.ts'
+import { credentialsOf, readCredentials } from './credentials.ts'
 import { messageFrame, pongFrame } from './frame.ts'
-import { requestedKey, shakeHands } from './handshake.ts'
+import { type Refusal, requestedKey, shakeHands } from './handshake.ts'
 import type { OriginRule } from './origin.ts'
 import { Outbox, type OutboxShared } from './outbox.ts'
+import type { Pass } from './pass.ts'
 import { requestTarget } from './request-target.ts'
 import type { LiveSettings } from './settings.ts'
+import { givePass } from './take-token.ts'
 
 /** Refused sockets that may be waiting for their close frame to arrive; beyond it they get a plain HTTP 503. */
 const mostRefused = 1_000
+/** Sockets whose token is being checked: a key set that does not answer keeps them for some seconds. */
+const mostChecked = 1_000
 /** Parts of one message, and pieces of it as they arrive: pusher-js sends every message as one frame, and 16kb in few segments. */
 const mostFragments = 64
 const mostChunks = 1_024
@@ -34,12 +38,29 @@ export interface SocketServerOptions {
   readonly rules: () => { readonly originAllowed: OriginRule; readonly addressOf: AddressOf }
 }
 
+interface Upgrade {
+  readonly request: IncomingMessage
+  readonly socket: Duplex
+  readonly head: Buffer
+  readonly target: URL
+  readonly address: string
+}
+
+interface Accepted {
+  readonly kind: 'accepted'
+  readonly app: AppChannels
+  readonly pass?: Pass | undefined
+}
+
+type Admission = Accepted | ({ readonly kind: 'refused' } & Refusal)
+
 /** The WebSocket side: takes upgrades and hands over what clients send. */
 export class SocketServer {
   readonly #options: SocketServerOptions
   readonly #refused = new Set<WebSocket>()
   #webSockets: WebSocketServer
   #stopping = false
+  #checking = 0
 
   constructor(options: SocketServerOptions) {
     this.#options = options
@@ -73,16 +94,35 @@ export class SocketServer {
   }
 
   #accept(request: IncomingMessage, socket: Duplex, head: Buffer, target: URL, key: string): void {
-    const { apps, connections, counters, rules } = this.#options
+    const { apps, rules } = this.#options
     const { originAllowed, addressOf } = rules()
-    const address = addressOf(request)
+    const upgrade = { request, socket, head, target, address: addressOf(request) }
+    const handshake = shakeHands(request, target, key, apps, originAllowed)
+    const app = handshake.kind === 'accepted' ? handshake.app : undefined
+    const token = app?.tokens === undefined ? undefined : readCredentials(credentialsOf(request, target.search)).token
+    if (app !== undefined && token !== undefined) void this.#acceptToken(upgrade, app, token)
+    else this.#complete(upgrade, handshake)
+  }
+
+  /** What the client sends in the meantime stays with the operating system. */
+  async #acceptToken(upgrade: Upgrade, app: AppChannels, token: string): Promise<void> {
+    if (this.#checking >= mostChecked) return this.#refuseUpgrade(upgrade.socket, 503, 'capacity')
+    this.#checking += 1
+    const admission = await admitToken(app, token, this.#options.settings)
+    this.#checking -= 1
+    if (this.#stopping) this.#refuseUpgrade(upgrade.socket, 503, 'stopping')
+    else this.#complete(upgrade, admission)
+  }
+
+  #complete(upgrade: Upgrade, admission: Admission): void {
+    const { connections, counters } = this.#options
+    const { request, socket, head, address } = upgrade
     this.#webSockets.handleUpgrade(request, socket, head, webSocket => {
-      const handshake = shakeHands(request, target, key, apps, originAllowed)
-      const refusal = handshake.kind === 'refused' ? handshake : connections.full(handshake.app, address)
+      const refusal = admission.kind === 'refused' ? admission : connections.full(admission.app, address)
       if (refusal !== undefined) {
         counters.refused(refusal.reason)
         this.#refuse(webSocket, socket, refusal.code, refusal.message)
-      } else if (handshake.kind === 'accepted') this.#establish(webSocket, socket, request, target, handshake.app, address)
+      } else if (admission.kind === 'accepted') this.#establish(webSocket, upgrade, admission)
     })
   }
 
@@ -105,7 +145,7 @@ export class SocketServer {
     webSocket.close(code, message)
   }
 
-  #establish(webSocket: WebSocket, socket: Duplex, request: IncomingMessage, target: URL, app: AppChannels, address: string): void {
+  #establish(webSocket: WebSocket, { request, socket, target, address }: Upgrade, { app, pass }: Accepted): void {
     const { connections, outbox } = this.#options
     const connection = connections.open({
       app,
@@ -118,6 +158,7 @@ export class SocketServer {
       },
       outbox: overflow => new Outbox(webSocket, socket, outbox, overflow),
     })
+    if (pass !== undefined) givePass(connection, pass)
     webSocket.on('message', (data, isBinary) => this.#receive(connection, data, isBinary))
     webSocket.on('ping', data => connections.heard(connection) && connection.outbox.push(pongFrame(data)))
     webSocket.on('pong', () => connections.heard(connection))
@@ -137,6 +178,14 @@ export class SocketServer {
       connections.end(connection, 'frame-invalid', closeCodes.binaryFrame, 'Text frames only')
     } else receiveMessage(connection, data.toString('utf8'), messages)
   }
+}
+
+async function admitToken(app: AppChannels, token: string, { limits }: LiveSettings): Promise<Admission> {
+  const answer = await app.tokens?.verify(token, limits)
+  if (answer === undefined || answer.kind === 'valid') return { kind: 'accepted', app, pass: answer?.pass }
+  // A client whose token is wrong stays away; one whose token cannot be checked comes back.
+  const code = answer.kind === 'refused' ? closeCodes.unauthorized : closeCodes.overCapacity
+  return { kind: 'refused', reason: 'token', code, message: answer.error }
 }
 
 /** ws answers a frame that breaks the rules of WebSocket, or its limits, with a close frame of its own. */

@@ -2,14 +2,16 @@ import type { AskModule } from './ask-module.ts'
 import { channelKind, channelNameFault, userChannel } from './channel-kind.ts'
 import type { Connection } from './connection.ts'
 import type { RefusalReason } from './counters.ts'
-import { isObject } from './json-fields.ts'
-import { type Member, memberOf, readMember, rosterFault } from './presence.ts'
-import type { LiveSettings } from './settings.ts'
+import { isObject, ownValue, parseObject } from './json-fields.ts'
+import { type Pass, passAllows } from './pass.ts'
+import { type Member, memberOf, readMember, readUserId, rosterFault } from './presence.ts'
 import { channelAuth, sameText } from './signature.ts'
+import { type TokenContext, takeToken } from './take-token.ts'
+import { isToken } from './token-verifier.ts'
 
 /** What a client shows for a channel. */
 export interface Claim {
-  /** `key:signature`. */
+  /** `key:signature`, or a token. */
   readonly auth: string | undefined
   readonly channelData: string | undefined
   /** The app has signed for it already, in another way. */
@@ -28,8 +30,7 @@ export type Access =
   | { readonly kind: 'refused'; readonly refusal: SubscriptionRefusal }
   | { readonly kind: 'ask'; readonly ask: (signal: AbortSignal) => Promise<Access> }
 
-export interface AccessContext {
-  readonly settings: LiveSettings
+export interface AccessContext extends TokenContext {
   readonly askModule: AskModule
 }
 
@@ -48,13 +49,18 @@ export function subscriptionAccess(connection: Connection, name: string, claim: 
   const access = rule?.access ?? (isOpen ? 'public' : 'signed')
   if (access === 'public' && isOpen) return fitting(connection, name, undefined, context)
   if (claim.isVouchedFor === true) return signedAccess(connection, name, claim.channelData, context)
-  if (claim.auth !== undefined && claim.auth !== '') {
+  const { auth } = claim
+  if (auth !== undefined && app.tokens !== undefined && isToken(auth)) {
+    return { kind: 'ask', ask: () => tokenAccess(connection, name, auth, claim.channelData, context) }
+  }
+  if (auth !== undefined && auth !== '') {
     // Who changed the data of the member has changed what was signed.
-    if (!sameText(channelAuth(app.app, connection.socketId, name, claim.channelData), claim.auth)) {
+    if (!sameText(channelAuth(app.app, connection.socketId, name, claim.channelData), auth)) {
       return unauthorized('The signature of `auth` is wrong for this socket and channel')
     }
     return signedAccess(connection, name, claim.channelData, context)
   }
+  if (passAllows(connection.pass, name, Date.now())) return passAccess(connection, name, connection.pass, claim.channelData, context)
   const module = rule?.authorize
   if (access !== 'authorize' || module === undefined) return unauthorized('This channel needs `auth`')
   return {
@@ -73,6 +79,29 @@ function signedAccess(connection: Connection, name: string, channelData: string 
   if (channelKind(name).kind !== 'presence') return fitting(connection, name, undefined, context)
   if (channelData === undefined) return unauthorized('A presence channel needs `channel_data`')
   const reading = readMember(channelData, context.settings.limits)
+  return 'fault' in reading ? unauthorized(reading.fault) : fitting(connection, name, reading.member, context)
+}
+
+async function tokenAccess(
+  connection: Connection,
+  name: string,
+  token: string,
+  channelData: string | undefined,
+  context: AccessContext,
+): Promise<Access> {
+  const answer = await takeToken(connection, token, context)
+  if (answer.kind !== 'valid') return refused('token', 'AuthError', answer.error, answer.kind === 'refused' ? 401 : 503)
+  if (!passAllows(answer.pass, name, Date.now())) return unauthorized('The token does not allow this channel')
+  return passAccess(connection, name, answer.pass, channelData, context)
+}
+
+/** Who its bearer is says the token: of `channel_data`, which anybody could have written, only the id counts, as what the client thinks it is. */
+function passAccess(connection: Connection, name: string, pass: Pass, channelData: string | undefined, context: AccessContext): Access {
+  if (channelKind(name).kind !== 'presence') return fitting(connection, name, undefined, context)
+  const { limits } = context.settings
+  const thought = channelData === undefined ? pass.user.id : readUserId(ownValue(parseObject(channelData) ?? {}, 'user_id'), limits)
+  if (thought !== pass.user.id) return unauthorized('The `user_id` of `channel_data` is not the `sub` of the token')
+  const reading = memberOf({ user_id: pass.user.id, user_info: pass.userInfo }, limits)
   return 'fault' in reading ? unauthorized(reading.fault) : fitting(connection, name, reading.member, context)
 }
 

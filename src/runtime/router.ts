@@ -238,7 +238,7 @@ class Router implements RunningRouter {
     const { log, mode } = this.#options
     const metrics = createMetrics({
       subscriptions: () => [...(this.#parts?.fleet.runners ?? [])].map(snapshotOf),
-      realtime: () => realtimeSnapshot(server),
+      realtime: () => server.stats(),
       reloads: () => ({ ...this.#reloads, generation: this.#generations.current?.number ?? 0 }),
     })
     const server: RealtimeServer = createRealtimeServer({
@@ -430,9 +430,4 @@ interface InspectorPart {
   readonly page: Inspector
   /** Its port is known once the server listens. */
   readonly pusher: { readonly key: string; port: number }
-}
-
-function realtimeSnapshot(server: RealtimeServer) {
-  const { queuedBytes, closes, refusals, ...same } = server.stats()
-  return { ...same, queueBytes: queuedBytes, closes: Object.entries(closes), refusals: Object.entries(refusals) }
 }

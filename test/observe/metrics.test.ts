@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { createMetrics, type MetricsSources } from '../../src/observe/metrics.ts'
-import type { RealtimeSnapshot, SubscriptionSnapshot } from '../../src/observe/snapshots.ts'
+import type { SubscriptionSnapshot } from '../../src/observe/snapshots.ts'
+import type { RealtimeStats } from '../../src/realtime/realtime-stats.ts'
 import { quietRealtime } from './quiet-realtime.ts'
 
 function subscription(changes: Partial<SubscriptionSnapshot> = {}): SubscriptionSnapshot {
@@ -127,11 +128,11 @@ describe('a subscription', () => {
 })
 
 test('the realtime server shows sockets, traffic, closes and refusals', async () => {
-  const realtime: RealtimeSnapshot = {
+  const realtime: RealtimeStats = {
     sockets: 3,
     channels: 2,
     subscriptions: 4,
-    queueBytes: 100,
+    queuedBytes: 100,
     framesOut: 50,
     bytesOut: 5000,
     broadcasts: 20,
@@ -140,8 +141,8 @@ test('the realtime server shows sockets, traffic, closes and refusals', async ()
     webhooksSent: 23,
     webhookRetries: 24,
     webhookEventsDropped: 25,
-    closes: [['slow-consumer', 1]],
-    refusals: [['origin', 2]],
+    closes: { 'slow-consumer': 1 },
+    refusals: { origin: 2 },
   }
   const { samples } = parse(await metricsOf({ realtime: () => realtime }).text())
   const shown = Object.fromEntries([...samples].filter(([name]) => name.startsWith('signalbox_realtime_')))

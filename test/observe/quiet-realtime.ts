@@ -1,11 +1,11 @@
-import type { RealtimeSnapshot } from '../../src/observe/snapshots.ts'
+import type { RealtimeStats } from '../../src/realtime/realtime-stats.ts'
 
 /** A realtime server that nobody has spoken to yet. */
-export const quietRealtime: RealtimeSnapshot = {
+export const quietRealtime: RealtimeStats = {
   sockets: 0,
   channels: 0,
   subscriptions: 0,
-  queueBytes: 0,
+  queuedBytes: 0,
   framesOut: 0,
   bytesOut: 0,
   broadcasts: 0,
@@ -14,6 +14,6 @@ export const quietRealtime: RealtimeSnapshot = {
   webhooksSent: 0,
   webhookRetries: 0,
   webhookEventsDropped: 0,
-  closes: [],
-  refusals: [],
+  closes: {},
+  refusals: {},
 }

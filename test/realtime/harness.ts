@@ -26,9 +26,10 @@ export type ServerSetup = Partial<Pick<RealtimeServerOptions, 'mode' | 'timings'
   readonly trustedProxies?: readonly string[]
   readonly admin?: { readonly host: string; readonly port: number }
   readonly endpoints?: Partial<RealtimeServerOptions['endpoints']>
+  readonly log?: RealtimeServerOptions['log']
 }
 
-const silentLog = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+export const silentLog = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
 export function makeServer(setup: ServerSetup = {}, port = 0): RealtimeServer {
   return createRealtimeServer({
@@ -43,7 +44,7 @@ export function makeServer(setup: ServerSetup = {}, port = 0): RealtimeServer {
       trustedProxies: setup.trustedProxies ?? [],
       channels: channelRules(setup.channels ?? {}),
     },
-    log: silentLog,
+    log: setup.log ?? silentLog,
     mode: setup.mode ?? 'run',
     endpoints: {
       ready: () => ({ ok: true, body: { status: 'ready' } }),

@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { addressRule } from '../../src/realtime/client-address.ts'
-import { app, connectedClient, fieldsOf, rawClient, startServer, until } from './harness.ts'
+import { app, connectedClient, fieldsOf, rawClient, silentLog, startServer, until } from './harness.ts'
 
 test('an address has so many connections, and places that become free are used', async () => {
   const { server, port } = await startServer({ limits: { connectionsPerIp: 2 } })
@@ -43,6 +43,19 @@ test('who subscribes to nothing is closed after a while, who did or signed in st
   expect((await idle.closed).code).toBe(4200)
   await Promise.all([subscriber.settled(), user.settled()])
   expect(server.stats()).toMatchObject({ sockets: 2, closes: { unused: 1 } })
+})
+
+test('refused connections are told in few lines, with how many and why', async () => {
+  const lines: object[] = []
+  const log = { ...silentLog, warn: (details: object) => void lines.push(details) }
+  const { server, port } = await startServer({ log, origins: ['https://shop.example'], timings: { sweepMs: 10, refusalLogMs: 600_000 } })
+  const evil = { headers: { origin: 'https://evil.example' } }
+  await rawClient(port, evil).closed
+  await until(() => lines.length > 0)
+  await Promise.all(Array.from({ length: 20 }, () => rawClient(port, evil).closed))
+  await rawClient(port, { path: '/app/guessed?protocol=7' }).closed
+  await server.close({ graceMs: 500 })
+  expect(lines).toEqual([{ refused: { origin: 1 } }, { refused: { 'app-key': 1, origin: 20 } }])
 })
 
 /** A client below the level of frames, with its handshake done. */

@@ -3,12 +3,14 @@ import type { AppChannels } from '../channels.ts'
 import type { AddressOf } from '../client-address.ts'
 import type { Connection } from '../connection.ts'
 import type { Connections } from '../connections.ts'
-import { credentialsOf } from '../credentials.ts'
+import { credentialsOf, readCredentials } from '../credentials.ts'
 import type { OriginRule } from '../origin.ts'
 import type { OutboxShared } from '../outbox.ts'
+import type { Pass } from '../pass.ts'
 import type { Member } from '../presence.ts'
 import { join, type SubscribeContext } from '../subscribe.ts'
 import { type Access, type Claim, subscriptionAccess } from '../subscription-access.ts'
+import { givePass } from '../take-token.ts'
 import { corsHeaders } from './cors.ts'
 import { EventStreamOutbox } from './event-stream-outbox.ts'
 import { signatureFault } from './request-signature.ts'
@@ -48,9 +50,15 @@ export async function serveEventStream(
   const asked = readTarget(target, context)
   if ('error' in asked) return refuse(response, context, asked.reason, asked.status, asked.error, cors)
   if (context.isStopping()) return refuse(response, context, 'stopping', 503, 'The server is stopping', cors)
+  const presented = asked.app.tokens === undefined ? undefined : readCredentials(credentialsOf(request, target.search)).token
+  const answer = presented === undefined ? undefined : await asked.app.tokens?.verify(presented, context.settings.limits)
+  if (answer !== undefined && answer.kind !== 'valid') {
+    return refuse(response, context, 'token', answer.kind === 'refused' ? 401 : 503, answer.error, cors)
+  }
+  if (response.destroyed || context.isStopping()) return respondError(response, 503, 'The server is stopping', cors)
   const full = context.connections.full(asked.app, context.addressOf(request))
   if (full !== undefined) return refuse(response, context, full.reason, 503, full.message, { ...cors, 'retry-after': '5' })
-  await stream(request, response, target, asked, cors, context)
+  await stream(request, response, target, { ...asked, pass: answer?.pass }, cors, context)
 }
 
 interface Asked {
@@ -86,12 +94,13 @@ async function stream(
   request: IncomingMessage,
   response: ServerResponse,
   target: URL,
-  { app, channels, isSigned }: Asked,
+  { app, channels, isSigned, pass }: Asked & { readonly pass: Pass | undefined },
   cors: Record<string, string>,
   context: EventStreamContext,
 ): Promise<void> {
   const connection = open(request, response, target, app, context)
   const claim: Claim = { auth: undefined, channelData: target.searchParams.get('channel_data') ?? undefined, isVouchedFor: isSigned }
+  if (pass !== undefined) givePass(connection, pass)
   const granted = new Map<string, Member | undefined>()
   for (const name of channels) {
     const access = await decided(connection, name, claim, context)
