@@ -26,11 +26,8 @@ export interface BrokerAccess extends Asked {
 
 /** The running `router dev`, or the named broker of router.yaml (default: its `broker`). Rejects with CommandFailure, StartError or BrokerError. */
 export async function openBrokerAccess(root: string, name: string | undefined): Promise<BrokerAccess> {
-  const dev = name === undefined ? readDevFile(root) : undefined
-  if (dev !== undefined) {
-    const access = devBroker(dev)
-    if (await answers(access)) return access
-  }
+  const dev = name === undefined ? await openRunningDev(root) : undefined
+  if (dev !== undefined) return dev
   const [{ openQuietBrokers }, { chosenBroker }] = await Promise.all([import('./quiet-brokers.ts'), import('./publish-to-broker.ts')])
   const { router, brokers } = await openQuietBrokers(root)
   try {
@@ -42,6 +39,14 @@ export async function openBrokerAccess(root: string, name: string | undefined): 
     await brokers.close()
     throw error
   }
+}
+
+/** The broker inside the `router dev` that runs here; undefined where none does, or where it uses those of router.yaml. Rejects with CommandFailure or BrokerError. */
+export async function openRunningDev(root: string): Promise<BrokerAccess | undefined> {
+  const dev = readDevFile(root)
+  if (dev === undefined) return undefined
+  const access = devBroker(dev)
+  return (await answers(access)) ? access : undefined
 }
 
 function direct(broker: Broker, close: () => Promise<void>): BrokerAccess {

@@ -10,13 +10,16 @@ export interface PastPart extends TopicPartition {
   readonly end: number
 }
 
-export interface PastTopic {
-  readonly broker: Broker
+/** What has to be asked to know where to read. */
+type PastOffsets = Pick<Broker, 'topicOffsets' | 'offsetsSince'>
+
+export interface PastTopic<B extends PastOffsets> {
+  readonly broker: B
   readonly topic: string
 }
 
-export interface PastReading {
-  readonly broker: Broker
+export interface PastReading<B extends PastOffsets> {
+  readonly broker: B
   readonly parts: readonly PastPart[]
 }
 
@@ -24,7 +27,10 @@ export interface PastReading {
 const patienceMs = 15_000
 
 /** Where to read, by broker. `last` is shared out over all partitions: a quiet one gives what it has, busy ones share the rest evenly. */
-export async function planReading(topics: readonly PastTopic[], range: PastRange): Promise<readonly PastReading[]> {
+export async function planReading<B extends PastOffsets>(
+  topics: readonly PastTopic<B>[],
+  range: PastRange,
+): Promise<readonly PastReading<B>[]> {
   const found = await Promise.all(
     topics.map(async ({ broker, topic }) => {
       const offsets = await broker.topicOffsets(topic)
@@ -43,7 +49,7 @@ export async function planReading(topics: readonly PastTopic[], range: PastRange
   }))
 }
 
-export function countMessages(readings: readonly PastReading[]): number {
+export function countMessages(readings: readonly Pick<PastReading<Broker>, 'parts'>[]): number {
   return readings.flatMap(({ parts }) => parts).reduce((sum, { start, end }) => sum + end - start, 0)
 }
 
@@ -61,7 +67,10 @@ function lastOf<T extends { readonly part: PastPart }>(all: readonly T[], messag
  * Reads past records without a group, so that no consumer notices and no offset moves. Resolves with the parts that the broker did not give to their end
  * (an open transaction stands there). Rejects with BrokerError.
  */
-export async function readPast({ broker, parts }: PastReading, onRecord: (record: SourceRecord) => void): Promise<readonly PastPart[]> {
+export async function readPast(
+  { broker, parts }: PastReading<Broker>,
+  onRecord: (record: SourceRecord) => void,
+): Promise<readonly PastPart[]> {
   const open = new Map(parts.filter(({ start, end }) => start < end).map(part => [positionOf(part), part]))
   if (open.size === 0) return []
   const read = new PastSink(open, onRecord)

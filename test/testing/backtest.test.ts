@@ -6,7 +6,7 @@ import type { SourceRecord } from '../../src/compiler/plan.ts'
 import { Backtest } from '../../src/testing/backtest.ts'
 import { formatBacktest } from '../../src/testing/format-backtest.ts'
 import { countMessages, planReading, readPast } from '../../src/testing/past-records.ts'
-import { router } from '../cli/router-command.ts'
+import { RunningCommand, router } from '../cli/router-command.ts'
 import { compileFiles } from '../compiler/compile-files.ts'
 import { describeWithKafka, kafkaBrokers, uniqueName } from '../kafka/kafka-address.ts'
 import { makeProject } from '../support/project.ts'
@@ -162,6 +162,31 @@ describe('which messages are read', () => {
   }
 })
 
+test('router backtest reads the messages of the `router dev` that runs', async () => {
+  const { root, write } = await makeProject({ 'routes/shop.yaml': shop() })
+  const dev = new RunningCommand(['dev', '--port', '0', '--inspector-port', '0'], { cwd: root })
+  await dev.says(/Edits apply on save/)
+  const old = await makeProject({ 'routes/shop.yaml': shop() })
+  for (const total of [60, 120]) await router(['publish', 'orders', 'order.created', JSON.stringify({ total, user_id: 7 })], { cwd: root })
+  await write('routes/shop.yaml', shop('orders, other').replace('gte: 100', 'gte: 50'))
+
+  const { code, stdout, stderr } = await router(['backtest', '--against', old.root, '--format', 'json'], { cwd: root })
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect(JSON.parse(stdout)).toMatchObject({
+    topics: expect.arrayContaining(['orders']),
+    messages: 2,
+    changed: 1,
+    outputs: { broadcast: { before: 1, after: 2 } },
+    routes: [
+      { route: 'shop/large', differences: [{ kind: 'taken', messages: 1, examples: [{ topic: 'orders', event: 'order.created' }] }] },
+    ],
+  })
+  const last = await router(['backtest', '--against', old.root, '--last', '1'], { cwd: root })
+  expect(last.stdout).toMatch(/^1 message of /)
+  const missing = await router(['backtest', '--against', old.root, '--topic', 'nothing'], { cwd: root })
+  expect(missing.stdout).toContain('note: the topic nothing does not exist at `router dev`')
+})
+
 describeWithKafka('router backtest', () => {
   const routerYaml = `name: shop\nbroker: kafka\nbrokers: { kafka: { type: kafka, brokers: "${kafkaBrokers.join(',')}" } }\nserver: { apps: [{ id: a, key: k, secret: not-a-secret }] }\n`
 
@@ -195,7 +220,9 @@ describeWithKafka('router backtest', () => {
   test('says which broker keeps no messages, and which revision there is not', async () => {
     const { root } = await makeProject({ 'routes/shop.yaml': shop() })
     const memory = await router(['backtest', '--against', '.'], { cwd: root })
-    expect(memory.stderr).toMatch(/^error: no past messages at the broker \w+: it lives inside the router/)
+    expect(memory.stderr).toMatch(
+      /^error: no past messages at the broker \w+: it lives inside the router\n.*start `router dev` in another terminal/,
+    )
     const revision = await router(['backtest'], { cwd: root })
     expect(revision.stderr).toMatch(/^error: HEAD is neither a folder nor a git revision/)
     expect([memory.code, revision.code]).toEqual([2, 2])

@@ -26,7 +26,7 @@ export function addBacktest(program: Command): void {
     .command('backtest')
     .summary('what an edit would have done to past messages')
     .description(
-      'Reads past messages from the broker, without a group, and runs two versions of the routes over them: an earlier one, and the\nproject as it is. Prints what the routes would treat differently. Nothing is executed, and no offset moves.\nExit code 0, or 1 when an action cannot be rendered that could be before.',
+      'Reads past messages from the broker, without a group, and runs two versions of the routes over them: an earlier one, and the\nproject as it is. Where `router dev` runs, its embedded broker is read, otherwise those of router.yaml.\nPrints what the routes would treat differently. Nothing is executed, and no offset moves.\nExit code 0, or 1 when an action cannot be rendered that could be before.',
     )
     .option('--topic <topic>', 'only this topic (default: all that the routes read)')
     .addOption(
@@ -79,34 +79,20 @@ interface Ran {
 }
 
 async function run(root: string, before: Blueprint, after: Blueprint, range: PastRange, options: BacktestOptions): Promise<Ran> {
-  const [{ Backtest }, past, { findPastTopics }, { openQuietBrokers }] = await Promise.all([
-    import('../../testing/backtest.ts'),
-    import('../../testing/past-records.ts'),
-    import('../past-topics.ts'),
-    import('../quiet-brokers.ts'),
-  ])
-  const { router, brokers } = await openQuietBrokers(root)
+  const [{ Backtest }, { openPastMessages }] = await Promise.all([import('../../testing/backtest.ts'), import('../past-messages.ts')])
+  const subscriptions = [...before.plan.subscriptions, ...after.plan.subscriptions]
+  const past = await openPastMessages({ root, subscriptions, topic: options.topic, broker: options.broker, range })
+  const progress = new ProgressLine(past.count, 'messages')
+  const test = new Backtest(before.plan, after.plan)
   try {
-    const subscriptions = [...before.plan.subscriptions, ...after.plan.subscriptions]
-    const { topics, notes } = await findPastTopics({ subscriptions, router, brokers, topic: options.topic, broker: options.broker })
-    const readings = await past.planReading(topics, range)
-    const progress = new ProgressLine(past.countMessages(readings), 'messages')
-    const test = new Backtest(before.plan, after.plan)
-    const unread: string[] = []
-    for (const reading of readings) {
-      const name = options.broker === undefined ? reading.broker.name : undefined
-      const rest = await past
-        .readPast(reading, record => {
-          test.take(name, record)
-          progress.show(test.messages)
-        })
-        .finally(() => progress.clear())
-      unread.push(...rest.map(({ topic, partition, end }) => `${topic}/${partition} was not given up to offset ${end}`))
-    }
-    const names = [...new Set(topics.map(({ topic }) => topic))]
-    return { report: test.report(), heading: { topics: names, against: options.against, notes: [...notes, ...unread] } }
+    const unread = await past.read((broker, record) => {
+      test.take(broker, record)
+      progress.show(test.messages)
+    })
+    return { report: test.report(), heading: { topics: past.topics, against: options.against, notes: [...past.notes, ...unread] } }
   } finally {
-    await brokers.close()
+    progress.clear()
+    await past.close()
   }
 }
 
