@@ -2,7 +2,18 @@ import { createLogger } from './observe/logger.ts'
 import { startRouter } from './runtime/router.ts'
 import type { RouterOptions, RunningRouter } from './runtime/router-options.ts'
 
-export { defineHandler, drop, type Handler, type HandlerContext, type HandlerEvent, PermanentError } from './actions/handler.ts'
+export {
+  type BatchContext,
+  type BatchHandler,
+  type BatchItem,
+  defineBatchHandler,
+  defineHandler,
+  drop,
+  type Handler,
+  type HandlerContext,
+  type HandlerEvent,
+  PermanentError,
+} from './actions/handler.ts'
 export { BrokerError, type BrokerErrorCode } from './brokers/broker.ts'
 export type { ChannelFeed } from './config/channel-subscriptions.ts'
 export type { Position, Problem, ProblemCode, Severity, SourceRange } from './diagnostics/problem.ts'

@@ -81,6 +81,35 @@ export function defineHandler<Data = unknown>(handler: Handler<Data>): Handler<D
   return handler
 }
 
+/** One message of a batch. */
+export interface BatchItem<Data = unknown> {
+  readonly event: HandlerEvent<Data>
+  /** For this message alone: its attempt, its idempotency key, `broadcast` and `emit`. */
+  readonly context: HandlerContext
+  /**
+   * This message failed: it is tried again, unless the error is named `PermanentError`. Later messages of its key in the batch are given to the
+   * handler again after it, also those that it has worked on, and no attempt of theirs is used up. Needs no `this`.
+   */
+  readonly fail: (error: unknown) => void
+}
+
+export interface BatchContext {
+  readonly log: HandlerLog
+  /** Aborted when the call times out, and when no message of it is waited for any more. */
+  readonly signal: AbortSignal
+}
+
+/**
+ * A handler that a route calls with `batch:`. Messages of one key stand in their order. It may return a list with a result for each message, in
+ * the order of the items. If it throws, every message fails that it has not called `fail` for.
+ */
+export type BatchHandler<Data = unknown> = (items: readonly BatchItem<Data>[], context: BatchContext) => unknown
+
+/** Gives a batch handler its types: `export default defineBatchHandler<OrderCreated>(async items => ...)`. */
+export function defineBatchHandler<Data = unknown>(handler: BatchHandler<Data>): BatchHandler<Data> {
+  return handler
+}
+
 /** Found by its registered symbol: a handler may have loaded another copy of this module. */
 const dropMark = Symbol.for('signalbox.drop')
 

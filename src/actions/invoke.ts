@@ -1,8 +1,9 @@
 import type { ActionSource, ActionType, DataSource } from '../compiler/action-type.ts'
-import { ActionSignal, type CompiledAction, type HandlerUse } from '../compiler/plan.ts'
+import { ActionSignal, type Attempt, type BatchUse, type CompiledAction, type HandlerUse } from '../compiler/plan.ts'
 import type { Scope } from '../compiler/scope.ts'
 import { isMap } from '../compiler/source-section.ts'
 import { handlerExtensions, splitHandlerPath } from '../config/handler-path.ts'
+import { callBatch } from './batch-call.ts'
 import { type HandlerEvent, isDrop, PermanentError } from './handler.ts'
 import { handlerContext } from './handler-context.ts'
 import type { ActionPorts } from './ports.ts'
@@ -15,7 +16,7 @@ export function invokeAction(ports: ActionPorts): ActionType {
       const target = readTarget(source)
       const parameters = readParameters(source)
       const isWhole = !source.siblings.has('with') || parameters !== undefined
-      return target === undefined || !isWhole ? undefined : build(ports, target, parameters, onlyApp(source))
+      return target === undefined || !isWhole ? undefined : build(ports, target, parameters, onlyApp(source), readBatch(source))
     },
   }
 }
@@ -52,6 +53,14 @@ function readTarget(source: ActionSource): HandlerUse | undefined {
   return { module, exportName, file: document.file, range: document.rangeOf(path) }
 }
 
+type BatchLimits = Pick<BatchUse, 'size' | 'waitMs'>
+
+function readBatch({ section }: ActionSource): BatchLimits | undefined {
+  if (!section.has('batch')) return undefined
+  const batch = section.section('batch')
+  return { size: batch.count('size') ?? 100, waitMs: batch.duration('wait') ?? 10 }
+}
+
 function readParameters(source: ActionSource): DataSource | undefined {
   const { siblings } = source
   if (!siblings.isReadable('with')) return undefined
@@ -69,24 +78,57 @@ function onlyApp(source: ActionSource): string | undefined {
 const noParameters = Object.freeze({})
 const dropSignal = new ActionSignal('drop', 'handler')
 
-function build(ports: ActionPorts, target: HandlerUse, parameters: DataSource | undefined, app: string | undefined): CompiledAction {
+function build(
+  ports: ActionPorts,
+  target: HandlerUse,
+  parameters: DataSource | undefined,
+  app: string | undefined,
+  limits: BatchLimits | undefined,
+): CompiledAction {
   const { module, exportName } = target
   const name = exportName === 'default' ? module : `${module}#${exportName}`
+  const contextOf = (scope: Scope, attempt: Attempt) => {
+    const rendered = parameters?.render(scope)
+    return handlerContext(ports, scope, attempt, isMap(rendered) ? rendered : noParameters, app)
+  }
+  const called = limits === undefined ? name : `${name} (up to ${limits.size} at once)`
   return {
     kind: 'invoke',
-    summary: `invoke ${name}`,
+    summary: `invoke ${called}`,
     handler: target,
     targets: [],
-    render: scope => [{ action: 'invoke', handler: name, ...(parameters === undefined ? {} : { with: parameters.render(scope) }) }],
+    render: scope => [
+      {
+        action: 'invoke',
+        handler: name,
+        ...(parameters === undefined ? {} : { with: parameters.render(scope) }),
+        ...(limits === undefined ? {} : { batch: { size: limits.size, wait: `${limits.waitMs}ms` } }),
+      },
+    ],
     run(scope, attempt) {
       // Looked up at each attempt: a retry takes the newest code of the handler.
       const handler = ports.handlers.get(module, exportName)
       if (handler === undefined) throw new PermanentError(`the handler ${name} could not be loaded or exports no function`)
-      const rendered = parameters?.render(scope)
-      const context = handlerContext(ports, scope, attempt, isMap(rendered) ? rendered : noParameters, app)
-      const result = handler(handlerEvent(scope), context)
+      const result = handler(handlerEvent(scope), contextOf(scope, attempt))
       return isPromiseLike(result) ? result.then(outcome) : outcome(result)
     },
+    ...(limits === undefined
+      ? {}
+      : {
+          batch: {
+            ...limits,
+            call: (members, signal) =>
+              callBatch({
+                name,
+                handler: ports.handlers.getBatch(module, exportName),
+                log: ports.log,
+                signal,
+                members,
+                itemOf: ({ scope, attempt }) => ({ event: handlerEvent(scope), context: contextOf(scope, attempt) }),
+                outcome,
+              }),
+          },
+        }),
   }
 }
 

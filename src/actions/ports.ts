@@ -1,6 +1,6 @@
 import type { OutgoingRecord } from '../brokers/broker.ts'
 import type { Hub } from '../realtime/hub.ts'
-import type { Handler, HandlerLog } from './handler.ts'
+import type { BatchHandler, Handler, HandlerLog } from './handler.ts'
 
 /** Everything actions do to the world goes through here. */
 export interface ActionPorts {
@@ -19,6 +19,8 @@ export interface EmitPort {
 export interface HandlerPort {
   /** `module` is relative to the project's root; undefined where the module could not be loaded or does not export a function. */
   get(module: string, exportName: string): Handler | undefined
+  /** The same for a handler that takes many messages at once. */
+  getBatch(module: string, exportName: string): BatchHandler | undefined
 }
 
 export interface HttpPort {

@@ -182,12 +182,35 @@ export interface CompiledAction {
    * Throws or rejects on failure; an error with `permanent: true` or the name `PermanentError` is not retried.
    */
   run(scope: Scope, attempt: Attempt): unknown
+  /** Many messages go into one call: the engine gathers them, and does not call `run`. */
+  readonly batch?: BatchUse
   /**
    * What `run` would do with this message, rendered by the same code; nothing is done. One element for each thing that is sent or called.
    * Throws as `run` does.
    */
   render(scope: Scope, attempt: Attempt): readonly RenderedOutput[] | ActionSignal
 }
+
+/** How an action takes many messages in one call. */
+export interface BatchUse {
+  /** Most messages in one call. */
+  readonly size: number
+  /** How long the first of them waits for others. */
+  readonly waitMs: number
+  /**
+   * One call: an outcome for each message, in their order. Rejects where all have failed for the same reason; never throws. `signal` is aborted at
+   * the time-out, and when nobody waits for the call any more.
+   */
+  call(members: readonly BatchMember[], signal: AbortSignal): Promise<readonly BatchOutcome[]>
+}
+
+export interface BatchMember {
+  readonly scope: Scope
+  readonly attempt: Attempt
+}
+
+/** `value` is what `run` would return. */
+export type BatchOutcome = { readonly value: unknown } | { readonly error: unknown }
 
 export type ActionTarget =
   | { readonly kind: 'channel'; readonly name: string; readonly app: string }

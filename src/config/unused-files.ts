@@ -59,5 +59,5 @@ function isSchema(root: string, file: string): boolean {
 }
 
 function definesHandler(root: string, file: string): boolean {
-  return /\bdefineHandler\b/.test(readFileSync(join(root, file), 'utf8'))
+  return /\bdefine(?:Batch)?Handler\b/.test(readFileSync(join(root, file), 'utf8'))
 }

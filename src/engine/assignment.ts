@@ -1,6 +1,7 @@
 import type { SourceRecord } from '../compiler/plan.ts'
 import { AttemptReleased, AttemptTimeout } from './attempt-run.ts'
 import type { ClaimGuard } from './claim-guard.ts'
+import type { LaneTurn } from './lane-turn.ts'
 import { OffsetTracker } from './offset-tracker.ts'
 import type { Cancel, Clock } from './ports.ts'
 
@@ -11,7 +12,7 @@ import type { Cancel, Clock } from './ports.ts'
  */
 export type AssignmentState = 'active' | 'draining' | 'released'
 
-/** Messages of one lane, in order; the lane works on one at a time. */
+/** Messages of one lane, in order; the lane works on one at a time, but for those that go into one batch. */
 export interface Lane {
   /** Undefined for lanes that no later message can share. */
   readonly key: string | null | undefined
@@ -19,6 +20,12 @@ export interface Lane {
   queue: SourceRecord[]
   /** The next message in `queue`. */
   head: number
+  /** Messages of it at work. */
+  running: number
+  /** The last of them; undefined where none can share a batch. */
+  last: LaneTurn | undefined
+  /** The next message cannot go along with those at work. */
+  mustWait: boolean
 }
 
 /** One partition while this member has it: its progress, its lanes, and what runs or waits in it. */
@@ -104,9 +111,15 @@ export class Assignment {
 
   /**
    * A result, bounded by a time-out and by the partition's release: then `attempt` is aborted and the promise rejects with AttemptTimeout
-   * or AttemptReleased, or with what the guard says when its lease is lost. A result that comes later is ignored.
+   * or AttemptReleased, or with what the guard says when its lease is lost. A result that comes later is ignored. `timeoutMs` undefined: somebody
+   * else watches the time.
    */
-  settle(result: PromiseLike<unknown>, timeoutMs: number, attempt?: { abort(reason: Error): void }, guard?: ClaimGuard): Promise<unknown> {
+  settle(
+    result: PromiseLike<unknown>,
+    timeoutMs: number | undefined,
+    attempt?: { abort(reason: Error): void },
+    guard?: ClaimGuard,
+  ): Promise<unknown> {
     return new Promise((resolve, reject) => {
       let cancel: Cancel = () => {}
       const end = () => {
@@ -120,7 +133,7 @@ export class Assignment {
         reject(reason)
       }
       const release = () => abort(new AttemptReleased())
-      cancel = this.#clock.schedule(timeoutMs, () => abort(new AttemptTimeout(timeoutMs)))
+      if (timeoutMs !== undefined) cancel = this.#clock.schedule(timeoutMs, () => abort(new AttemptTimeout(timeoutMs)))
       guard?.watch(abort)
       if (this.state === 'released') release()
       else this.#attempts.add(release)
@@ -136,6 +149,12 @@ export class Assignment {
         },
       )
     })
+  }
+
+  /** Calls back once when the partition drains, unless it is cancelled before. */
+  whenDraining(callback: () => void): Cancel {
+    this.#waits.add(callback)
+    return () => this.#waits.delete(callback)
   }
 
   /** Takes no further message, cuts retry waits short. Idempotent. */

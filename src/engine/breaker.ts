@@ -13,7 +13,8 @@ interface BreakerPorts {
 
 /**
  * Watches one action over all its messages. After so many failures in a row it opens: further attempts wait, so that a dependency that is down
- * does not use up the attempts of a whole backlog. Once `reset` is over one attempt goes ahead: if it works, all go on.
+ * does not use up the attempts of a whole backlog. Once `reset` is over one attempt goes ahead: if it works, all go on. Where nothing but one key
+ * has failed since it last worked, the key may be to blame: its attempts are then used up as ever, so that it does not wait for ever.
  */
 export class Breaker {
   #policy: BreakerPolicy
@@ -21,11 +22,14 @@ export class Breaker {
   readonly #counters: SubscriptionCounters
   readonly #name: object
   #failures = 0
+  /** What alone has failed since it last worked; undefined once there are others. */
+  #suspect: string | undefined
   #isOpen = false
   #isProbing = false
   /** Open, and `reset` is not over. */
   #cooling: Cancel | undefined
-  readonly #waiting = new Set<() => void>()
+  /** Those that wait, longest first, and what each is of. */
+  readonly #waiting = new Map<() => void, string>()
 
   constructor(policy: BreakerPolicy, ports: BreakerPorts, counters: SubscriptionCounters, name: object) {
     this.#policy = policy
@@ -43,15 +47,18 @@ export class Breaker {
     this.#policy = policy
   }
 
-  /** Waits while it is open. A `probe` must be ended with `succeeded`, `failed` or `leave`. */
-  async admit(assignment: Assignment): Promise<Admission> {
+  /**
+   * Waits while it is open. A `probe` must be ended with `succeeded`, `failed` or `leave`. `source`: the message's key, or what else it shares with no
+   * other.
+   */
+  async admit(assignment: Assignment, source: string): Promise<Admission> {
     while (this.#isOpen) {
       if (!this.#isProbing && this.#cooling === undefined) {
         this.#isProbing = true
         return 'probe'
       }
       const goesOn = await assignment.pause(resume => {
-        this.#waiting.add(resume)
+        this.#waiting.set(resume, source)
         return () => this.#waiting.delete(resume)
       })
       if (!goesOn) return 'released'
@@ -64,20 +71,29 @@ export class Breaker {
     if (this.#isOpen) this.#close()
   }
 
-  failed(admission: Admission): void {
+  /** `source` as for `admit`. True where the attempt is used up. */
+  failed(admission: Admission, source: string): boolean {
+    if (this.#failures === 0) this.#suspect = source
+    else if (this.#suspect !== source) this.#suspect = undefined
+    this.#failures++
     if (admission === 'probe') {
       this.#isProbing = false
       this.#cool()
-      return
+      return this.#suspect !== undefined
     }
-    this.#failures++
-    if (this.#isOpen || this.#failures < this.#policy.failures) return
+    if (!this.#isOpen && this.#failures >= this.#policy.failures) this.#open()
+    return true
+  }
+
+  #open(): void {
     this.#isOpen = true
     this.#counters.breakerOpened++
     this.#counters.breakersOpen++
     this.#ports.log.error(
       { ...this.#name, failures: this.#failures, resetMs: this.#policy.resetMs },
-      'the breaker opened: its messages wait, and their attempts are not used up',
+      this.#suspect === undefined
+        ? 'the breaker opened: its messages wait, and their attempts are not used up'
+        : 'the breaker opened: its messages wait; only one key has failed, and its attempts are used up',
     )
     this.#cool()
   }
@@ -104,17 +120,26 @@ export class Breaker {
     this.#isProbing = false
     this.#counters.breakersOpen--
     this.#ports.log.info({ ...this.#name, waiting: this.#waiting.size }, 'the breaker closed: it works again')
-    const all = [...this.#waiting]
+    const all = [...this.#waiting.keys()]
     this.#waiting.clear()
     for (const resume of all) resume()
   }
 
-  /** The one that has waited longest: a message that fails for its own sake does not stand before all others. */
+  /**
+   * The one that has waited longest: a message that fails for its own sake does not stand before all others. Where one key alone has failed, one of
+   * another key, which will show what is to blame.
+   */
   #wakeOne(): void {
-    const [first] = this.#waiting
-    if (first === undefined) return
-    this.#waiting.delete(first)
-    first()
+    const [longest] = this.#waiting.keys()
+    const chosen = this.#suspect === undefined ? longest : (this.#firstBesides(this.#suspect) ?? longest)
+    if (chosen === undefined) return
+    this.#waiting.delete(chosen)
+    chosen()
+  }
+
+  #firstBesides(suspect: string): (() => void) | undefined {
+    for (const [resume, source] of this.#waiting) if (source !== suspect) return resume
+    return undefined
   }
 }
 

@@ -1,6 +1,7 @@
 import type { DeadLetterPolicy, SourceRecord } from '../compiler/plan.ts'
 import type { Assignment } from './assignment.ts'
 import { AttemptReleased } from './attempt-run.ts'
+import type { Batches } from './batch.ts'
 import type { Breakers } from './breaker.ts'
 import type { SubscriptionCounters } from './counters.ts'
 import { type DeadLetterCause, deadLetterRecord } from './dead-letter.ts'
@@ -15,6 +16,7 @@ export interface Execution {
   readonly ports: EnginePorts
   readonly counters: SubscriptionCounters
   readonly breakers: Breakers
+  readonly batches: Batches
   /** Starts nothing more of the partition: `onFailure: stop`. */
   stopPartition(assignment: Assignment): void
 }

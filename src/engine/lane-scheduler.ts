@@ -1,10 +1,12 @@
-import type { Ordering, SourceRecord } from '../compiler/plan.ts'
+import type { Ordering, RoutePlan, SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
 import type { Assignment, Lane } from './assignment.ts'
 import type { Settlement } from './execution.ts'
+import { LaneTurn } from './lane-turn.ts'
+import type { Started } from './message-run.ts'
 import type { Clock } from './ports.ts'
 
-/** Starts a message; undefined when it settled at once. */
-export type StartMessage = (assignment: Assignment, record: SourceRecord) => Promise<Settlement> | undefined
+/** Starts a message. `turn`: its place in its lane, where messages of one lane can share batches. */
+export type StartMessage = (assignment: Assignment, record: SourceRecord, turn: LaneTurn | undefined) => Started
 
 /** A message that had waited (in a lane, or for its actions) has ended. */
 export type MessageEnded = (assignment: Assignment, record: SourceRecord, settlement: Settlement) => void
@@ -14,29 +16,35 @@ const turnMs = 8
 
 /**
  * Lets messages of one key run one after the other and different keys side by side, with at most `concurrency` lanes at work. A lane exists only
- * while something of its key runs or waits: messages that settle at once never make one.
+ * while something of its key runs or waits: messages that settle at once never make one. Several messages of a lane are at work only where they
+ * go into one batch.
  */
 export class LaneScheduler {
   /** Lanes with messages to start, waiting for a place. */
   #ready: Lane[] = []
+  /** Lanes at work of which more messages may come into the batch. */
+  readonly #gathering = new Set<Lane>()
   #atWork = 0
   #concurrency: number
+  #sharesBatches: boolean
   /** The event loop has its turn; the ready lanes go on after it. */
   #yielded = false
   readonly #clock: Clock
   readonly #start: StartMessage
   readonly #ended: MessageEnded
 
-  constructor(clock: Clock, concurrency: number, start: StartMessage, ended: MessageEnded) {
+  constructor(clock: Clock, plan: SubscriptionPlan, start: StartMessage, ended: MessageEnded) {
     this.#clock = clock
-    this.#concurrency = concurrency
+    this.#concurrency = plan.concurrency
+    this.#sharesBatches = sharesBatches(plan)
     this.#start = start
     this.#ended = ended
   }
 
   /** Lanes above a smaller number end what they are at. */
-  resize(concurrency: number): void {
-    this.#concurrency = concurrency
+  follow(plan: SubscriptionPlan): void {
+    this.#concurrency = plan.concurrency
+    this.#sharesBatches = sharesBatches(plan)
     this.#fill()
   }
 
@@ -46,6 +54,7 @@ export class LaneScheduler {
     if (lane !== undefined) {
       assignment.tracker.open(record.offset)
       lane.queue.push(record)
+      if (lane.head === lane.queue.length - 1 && mayGoAlong(lane)) this.#advance(lane, this.#clock.monotonic() + turnMs)
       return false
     }
     if (this.#atWork >= this.#concurrency) {
@@ -54,10 +63,12 @@ export class LaneScheduler {
       return false
     }
     assignment.furthest = record.offset
-    const running = this.#start(assignment, record)
+    const turn = this.#sharesBatches ? new LaneTurn(undefined) : undefined
+    const running = this.#start(assignment, record, turn)
     if (running === undefined) return true
+    if (running === 'too-early') throw new Error('a message that follows none cannot be too early')
     assignment.tracker.open(record.offset)
-    this.#occupy(newLane(assignment, record, ordering, []), record, running)
+    this.#occupy(newLane(assignment, record, ordering, []), record, running, turn)
     return false
   }
 
@@ -79,24 +90,43 @@ export class LaneScheduler {
     return discarded
   }
 
-  #occupy(lane: Lane, record: SourceRecord, running: Promise<Settlement>): void {
+  #occupy(lane: Lane, record: SourceRecord, running: Promise<Settlement>, turn: LaneTurn | undefined): void {
     const { assignment } = lane
-    this.#atWork++
+    if (lane.running++ === 0) this.#atWork++
     assignment.running++
+    lane.last = turn
     void running.then(settlement => {
-      this.#atWork--
+      if (--lane.running === 0) this.#atWork--
       assignment.running--
       this.#ended(assignment, record, settlement)
-      if (lane.head < lane.queue.length) this.#ready.push(lane)
-      else if (lane.key !== undefined) assignment.lanes.delete(lane.key)
+      turn?.leave(settlement)
+      this.#goOn(lane)
       if (assignment.state !== 'active') assignment.noteIdle()
       this.#fill()
     })
   }
 
+  /** One of its messages has ended. */
+  #goOn(lane: Lane): void {
+    if (lane.running > 0) {
+      if (lane.head < lane.queue.length && mayGoAlong(lane)) this.#gathering.add(lane)
+      return
+    }
+    lane.mustWait = false
+    lane.last = undefined
+    this.#gathering.delete(lane)
+    if (lane.head < lane.queue.length) this.#ready.push(lane)
+    else if (lane.key !== undefined) lane.assignment.lanes.delete(lane.key)
+  }
+
   #fill(): void {
-    if (this.#ready.length === 0) return
+    if (this.#ready.length === 0 && this.#gathering.size === 0) return
     const endsAt = this.#clock.monotonic() + turnMs
+    for (const lane of this.#gathering) {
+      if (this.#yielded) return
+      this.#gathering.delete(lane)
+      this.#advance(lane, endsAt)
+    }
     while (this.#atWork < this.#concurrency && !this.#yielded) {
       const lane = this.#ready.shift()
       if (lane === undefined) return
@@ -108,33 +138,53 @@ export class LaneScheduler {
   #advance(lane: Lane, endsAt: number): void {
     const { assignment } = lane
     for (;;) {
+      if (lane.running > 0 && !mayGoAlong(lane)) return
       const record = lane.queue[lane.head]
       if (record === undefined) {
-        if (lane.key !== undefined) assignment.lanes.delete(lane.key)
+        if (lane.running === 0 && lane.key !== undefined) assignment.lanes.delete(lane.key)
         return
       }
       // Its messages are about to be discarded.
       if (!assignment.mayStart(record.offset)) return
       if (this.#clock.monotonic() >= endsAt) {
-        this.#ready.push(lane)
+        if (lane.running > 0) this.#gathering.add(lane)
+        else this.#ready.push(lane)
         this.#yield()
         return
       }
-      lane.head++
-      if (assignment.gaps > 0) assignment.gaps--
-      else if (record.offset > assignment.furthest) assignment.furthest = record.offset
-      if (lane.head > 256 && lane.head * 2 > lane.queue.length) {
-        lane.queue = lane.queue.slice(lane.head)
-        lane.head = 0
-      }
-      const running = this.#start(assignment, record)
-      if (running !== undefined) {
-        this.#occupy(lane, record, running)
-        return
-      }
-      this.#ended(assignment, record, 'settled')
-      if (assignment.state !== 'active') assignment.noteIdle()
+      if (!this.#startNext(lane, record)) return
     }
+  }
+
+  /** False where the message has to wait until the lane's others have ended. */
+  #startNext(lane: Lane, record: SourceRecord): boolean {
+    const { assignment } = lane
+    const { gaps, furthest } = assignment
+    lane.head++
+    if (gaps > 0) assignment.gaps--
+    else if (record.offset > furthest) assignment.furthest = record.offset
+    const turn = this.#sharesBatches ? new LaneTurn(lane.last) : undefined
+    const running = this.#start(assignment, record, turn)
+    if (running === 'too-early') {
+      turn?.leave('settled')
+      lane.head--
+      assignment.gaps = gaps
+      assignment.furthest = furthest
+      lane.mustWait = true
+      return false
+    }
+    if (lane.head > 256 && lane.head * 2 > lane.queue.length) {
+      lane.queue = lane.queue.slice(lane.head)
+      lane.head = 0
+    }
+    if (running !== undefined) {
+      this.#occupy(lane, record, running, turn)
+      return true
+    }
+    turn?.leave('settled')
+    this.#ended(assignment, record, 'settled')
+    if (assignment.state !== 'active') assignment.noteIdle()
+    return true
   }
 
   #yield(): void {
@@ -155,7 +205,7 @@ function laneOf(assignment: Assignment, record: SourceRecord, ordering: Ordering
 
 function newLane(assignment: Assignment, record: SourceRecord, ordering: Ordering, queue: SourceRecord[]): Lane {
   const key = laneKey(record, ordering)
-  const lane: Lane = { key, assignment, queue, head: 0 }
+  const lane: Lane = { key, assignment, queue, head: 0, running: 0, last: undefined, mustWait: false }
   if (key !== undefined) assignment.lanes.set(key, lane)
   return lane
 }
@@ -170,4 +220,15 @@ function laneKey(record: SourceRecord, ordering: Ordering): string | null | unde
     case 'none':
       return undefined
   }
+}
+
+/** The next message may start beside those at work, to go into their batch. */
+function mayGoAlong(lane: Lane): boolean {
+  const last = lane.last?.remaining
+  return last?.isGathering === true && !lane.mustWait && lane.running < (last.heading?.action.batch?.size ?? 0)
+}
+
+function sharesBatches({ ordering, routes, unmatched }: SubscriptionPlan): boolean {
+  const startsWithBatch = ({ actions: [first] }: RoutePlan) => first?.action.batch !== undefined
+  return ordering !== 'none' && (routes.some(startsWithBatch) || (unmatched.policy === 'actions' && startsWithBatch(unmatched.route)))
 }

@@ -1,25 +1,35 @@
-import type { DeadLetterPolicy, SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
+import type { ActionPlan, DeadLetterPolicy, RoutePlan, SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
 import type { Assignment } from './assignment.ts'
 import type { DeadLetterCause } from './dead-letter.ts'
 import { DecodeFailure } from './decoded-event.ts'
 import { decodeRecord } from './envelope.ts'
 import { type Execution, errorCause, giveUp, type Settlement } from './execution.ts'
+import type { LaneTurn } from './lane-turn.ts'
 import { MessageScope } from './message-scope.ts'
 import { readReplay, restOfRoute } from './replay.ts'
 import { runRoute } from './route-run.ts'
 
 /**
- * Runs one message through one version of the plan: decode, match, run every matching route side by side. Undefined when the message is
- * settled already; the promise never rejects.
+ * How a message starts. Undefined: it is settled already. `too-early`: nothing was done, since messages of its lane are at work that it does
+ * not share a batch with. The promise never rejects.
+ */
+export type Started = Promise<Settlement> | undefined | 'too-early'
+
+/**
+ * Runs one message through one version of the plan: decode, match, run every matching route side by side. `turn`: its place in its lane, where
+ * messages can share batches.
  */
 export function runMessage(
   execution: Execution,
   assignment: Assignment,
   plan: SubscriptionPlan,
   record: SourceRecord,
-): Promise<Settlement> | undefined {
+  turn: LaneTurn | undefined,
+): Started {
   try {
-    return routeMessage(execution, assignment, plan, record)?.catch(error => refuseMessage(execution, assignment, plan, record, error))
+    const started = routeMessage(execution, assignment, plan, record, turn)
+    if (started === undefined || started === 'too-early') return started
+    return started.catch(error => refuseMessage(execution, assignment, plan, record, error))
   } catch (error) {
     return refuseMessage(execution, assignment, plan, record, error)
   }
@@ -44,41 +54,52 @@ function routeMessage(
   assignment: Assignment,
   plan: SubscriptionPlan,
   record: SourceRecord,
-): Promise<Settlement> | undefined {
-  if (assignment.topic === plan.replayTopic) return replayMessage(execution, assignment, plan, record)
-  return routeRecord(execution, assignment, plan, record)
+  turn: LaneTurn | undefined,
+): Started {
+  if (assignment.topic !== plan.replayTopic) return routeRecord(execution, assignment, plan, record, turn)
+  return turn?.follows === true ? 'too-early' : replayMessage(execution, assignment, plan, record)
 }
 
 /** A dead letter that was sent back: its route goes on where it failed. */
-function replayMessage(
-  execution: Execution,
-  assignment: Assignment,
-  plan: SubscriptionPlan,
-  record: SourceRecord,
-): Promise<Settlement> | undefined {
+function replayMessage(execution: Execution, assignment: Assignment, plan: SubscriptionPlan, record: SourceRecord): Started {
   const replay = readReplay(record)
   if (replay === undefined) {
     execution.counters.skipped('replayed-elsewhere')
     return undefined
   }
   if (typeof replay === 'string') return giveUpMessage(execution, assignment, plan, plan.deadLetter, record, 'replay', replay)
-  if (replay.route === undefined) return routeRecord(execution, assignment, plan, replay.record)
+  if (replay.route === undefined) return routeRecord(execution, assignment, plan, replay.record, undefined)
   const rest = restOfRoute(plan, replay)
-  const message = decodeMessage(execution, plan, replay.record)
-  if (message instanceof DecodeFailure)
-    return giveUpMessage(execution, assignment, plan, plan.deadLetter, replay.record, message.code, message.message)
+  const message = decodeMessage(plan, replay.record)
+  if (message instanceof DecodeFailure) return refuseUndecodable(execution, assignment, plan, replay.record, message)
   if (typeof rest !== 'string')
-    return runRoute(execution, assignment, plan, rest, replay.results === undefined ? message : message.withResults(replay.results))
+    return runRoute(
+      execution,
+      assignment,
+      plan,
+      rest,
+      replay.results === undefined ? message : message.withResults(replay.results),
+      undefined,
+    )
   const { record: original, route, action } = replay
   return giveUpMessage(execution, assignment, plan, plan.deadLetter, original, 'replay', rest, { route, action, results: replay.results })
 }
 
-function decodeMessage(execution: Execution, plan: SubscriptionPlan, record: SourceRecord): MessageScope | DecodeFailure {
+function decodeMessage(plan: SubscriptionPlan, record: SourceRecord): MessageScope | DecodeFailure {
   const decoded = decodeRecord(plan.envelope, record)
-  if (!(decoded instanceof DecodeFailure)) return new MessageScope(record, decoded)
+  return decoded instanceof DecodeFailure ? decoded : new MessageScope(record, decoded)
+}
+
+function refuseUndecodable(
+  execution: Execution,
+  assignment: Assignment,
+  plan: SubscriptionPlan,
+  record: SourceRecord,
+  { code, message }: DecodeFailure,
+): Promise<Settlement> {
   execution.counters.undecodable++
-  execution.counters.skipped(decoded.code)
-  return decoded
+  execution.counters.skipped(code)
+  return giveUpMessage(execution, assignment, plan, plan.deadLetter, record, code, message)
 }
 
 function routeRecord(
@@ -86,17 +107,18 @@ function routeRecord(
   assignment: Assignment,
   plan: SubscriptionPlan,
   record: SourceRecord,
-): Promise<Settlement> | undefined {
-  const message = decodeMessage(execution, plan, record)
-  if (message instanceof DecodeFailure)
-    return giveUpMessage(execution, assignment, plan, plan.deadLetter, record, message.code, message.message)
+  turn: LaneTurn | undefined,
+): Started {
+  const message = decodeMessage(plan, record)
+  if (turn !== undefined && !takesItsTurn(turn, plan, message)) return 'too-early'
+  if (message instanceof DecodeFailure) return refuseUndecodable(execution, assignment, plan, record, message)
   const routes = plan.match(message.event)
   const [only] = routes
-  if (only === undefined) return runUnmatched(execution, assignment, plan, message)
-  if (routes.length === 1) return runRoute(execution, assignment, plan, only, message)
+  if (only === undefined) return runUnmatched(execution, assignment, plan, message, turn)
+  if (routes.length === 1) return runRoute(execution, assignment, plan, only, message, turn)
   let waiting: Promise<Settlement>[] | undefined
   for (const route of routes) {
-    const settlement = runRoute(execution, assignment, plan, route, message)
+    const settlement = runRoute(execution, assignment, plan, route, message, undefined)
     if (settlement === undefined) continue
     waiting ??= []
     waiting.push(settlement)
@@ -104,18 +126,40 @@ function routeRecord(
   return waiting === undefined ? undefined : allOf(waiting)
 }
 
+/**
+ * Decides what the message is about to do, and whether it may while messages of its lane are at work: if it goes into the same batch first of all,
+ * or does nothing.
+ */
+function takesItsTurn(turn: LaneTurn, plan: SubscriptionPlan, message: MessageScope | DecodeFailure): boolean {
+  if (message instanceof DecodeFailure) return !turn.follows
+  const routes = plan.match(message.event)
+  if (routes.length === 0 && plan.unmatched.policy === 'ignore') return true
+  const [only] = routes.length === 0 && plan.unmatched.policy === 'actions' ? [plan.unmatched.route] : routes
+  const heading = only === undefined || routes.length > 1 ? undefined : sharedBatch(only, message)
+  if (!turn.mayGoTo(heading)) return false
+  turn.heading = heading
+  return true
+}
+
+/** The batch action that is the first thing the route does. */
+function sharedBatch({ actions: [first] }: RoutePlan, message: MessageScope): ActionPlan | undefined {
+  if (first?.action.batch === undefined || first.forEach !== undefined) return undefined
+  return first.when === undefined || first.when(message) ? first : undefined
+}
+
 function runUnmatched(
   execution: Execution,
   assignment: Assignment,
   plan: SubscriptionPlan,
   message: MessageScope,
+  turn: LaneTurn | undefined,
 ): Promise<Settlement> | undefined {
   switch (plan.unmatched.policy) {
     case 'ignore':
       execution.counters.unmatched++
       return undefined
     case 'actions':
-      return runRoute(execution, assignment, plan, plan.unmatched.route, message)
+      return runRoute(execution, assignment, plan, plan.unmatched.route, message, turn)
     case 'dead-letter':
       return giveUpMessage(
         execution,

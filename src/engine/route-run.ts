@@ -1,50 +1,13 @@
 import { type ActionPlan, ActionSignal, type RoutePlan } from '../compiler/plan.ts'
-import { TemplateError } from '../compiler/scope.ts'
+import { actionName, type FirstTry, isPromiseLike, type RoutePlace, type RouteRun, tryAction, tryEach } from './action-run.ts'
 import type { Assignment } from './assignment.ts'
-import { AttemptReleased, AttemptRun, isPermanent } from './attempt-run.ts'
-import type { Admission, Breaker } from './breaker.ts'
-import { LeaseLost } from './claim-guard.ts'
+import { AttemptRun } from './attempt-run.ts'
 import type { RouteCounters } from './counters.ts'
 import type { DeadLetterCause } from './dead-letter.ts'
 import { type Execution, errorCause, giveUp, type Settlement } from './execution.ts'
+import type { LaneTurn } from './lane-turn.ts'
 import type { MessageScope } from './message-scope.ts'
 import { type Guarded, runOnce } from './once.ts'
-import { waitAfter } from './retry-delay.ts'
-
-/** One route at work on one message. Made only once something has to wait. */
-interface RouteRun {
-  readonly execution: Execution
-  readonly assignment: Assignment
-  readonly route: RoutePlan
-  readonly counters: RouteCounters
-  readonly scope: MessageScope
-  readonly results: Record<string, unknown> | undefined
-  readonly place: RoutePlace
-  /** The claim it runs under; undefined without `idempotency`. */
-  readonly guarded: Guarded | undefined
-  /** Actions that did something, as opposed to those left out. */
-  acted: number
-  skipped: number
-  /** How an action with `continueOnError` was given up. */
-  gaveUp: 'dead-lettered' | 'failed' | undefined
-}
-
-/** The subscription's side of a route: what dead letters and emits name. */
-export interface RoutePlace {
-  readonly group: string
-  readonly broker: string
-}
-
-/** The first try of an action, already under way: its promise, or what it threw. */
-type FirstTry = { readonly attempt: AttemptRun } & ({ readonly result: PromiseLike<unknown> } | { readonly error: unknown })
-
-type ActionEnd =
-  | { readonly kind: 'value'; readonly value: unknown }
-  /** Left out for every element of a forEach. */
-  | { readonly kind: 'skipped' }
-  | { readonly kind: 'failed'; readonly error: unknown; readonly attempts: number }
-  | { readonly kind: 'released' }
-  | { readonly kind: 'lease-lost' }
 
 /**
  * Runs a route on a message. Synchronous (undefined: settled) as long as no action waits and none fails: the hot path of broadcasts
@@ -56,6 +19,7 @@ export function runRoute(
   place: RoutePlace,
   route: RoutePlan,
   message: MessageScope,
+  turn: LaneTurn | undefined,
 ): Promise<Settlement> | undefined {
   const refuse = (error: unknown) => {
     const cause = errorCause(error)
@@ -67,7 +31,7 @@ export function runRoute(
     return refuseRoute(execution, assignment, place, route, message, cause)
   }
   try {
-    return startRoute(execution, assignment, place, route, message)?.catch(refuse)
+    return startRoute(execution, assignment, place, route, message, turn)?.catch(refuse)
   } catch (error) {
     return refuse(error)
   }
@@ -79,6 +43,7 @@ function startRoute(
   place: RoutePlace,
   route: RoutePlan,
   message: MessageScope,
+  turn: LaneTurn | undefined,
 ): Promise<Settlement> | undefined {
   const counters = execution.counters.route(route.id)
   if (route.when !== undefined && !route.when(message)) {
@@ -91,7 +56,7 @@ function startRoute(
       return refuseRoute(execution, assignment, place, route, message, { type: 'invalid-data', message: wrong, stack: undefined })
   }
   const { idempotency } = route
-  if (idempotency === undefined) return startActions(execution, assignment, place, route, message, counters, undefined)
+  if (idempotency === undefined) return startActions(execution, assignment, place, route, message, turn, counters, undefined)
   return runOnce({
     execution,
     assignment,
@@ -100,7 +65,7 @@ function startRoute(
     plan: idempotency,
     scope: message,
     counters,
-    start: guarded => startActions(execution, assignment, place, route, message, counters, guarded)?.then(ignore),
+    start: guarded => startActions(execution, assignment, place, route, message, turn, counters, guarded)?.then(ignore),
     refuse: cause => refuseRoute(execution, assignment, place, route, message, cause),
   })
 }
@@ -112,6 +77,7 @@ function startActions(
   place: RoutePlace,
   route: RoutePlan,
   message: MessageScope,
+  turn: LaneTurn | undefined,
   counters: RouteCounters,
   guarded: Guarded | undefined,
 ): Promise<Settlement> | undefined {
@@ -125,9 +91,9 @@ function startActions(
     if (action === undefined) break
     if (action.when !== undefined && !action.when(scope)) continue
     const breaker = execution.breakers.of(route.id, action)
-    if (guarded?.guard.isLost === true || breaker?.isOpen === true)
+    if (guarded?.guard.isLost === true || breaker?.isOpen === true || action.action.batch !== undefined)
       return continueRoute(
-        { execution, assignment, route, counters, scope, results, place, guarded, acted, skipped, gaveUp: undefined },
+        { execution, assignment, route, counters, scope, results, place, guarded, turn, acted, skipped, gaveUp: undefined },
         position,
         undefined,
       )
@@ -144,7 +110,7 @@ function startActions(
     }
     if (first !== undefined || action.forEach !== undefined)
       return continueRoute(
-        { execution, assignment, route, counters, scope, results, place, guarded, acted, skipped, gaveUp: undefined },
+        { execution, assignment, route, counters, scope, results, place, guarded, turn, acted, skipped, gaveUp: undefined },
         position,
         first,
       )
@@ -204,7 +170,9 @@ async function continueRoute(run: RouteRun, position: number, first: FirstTry | 
 }
 
 /** Counts at once, or once the end of the claim is stored. A route that gave something up has not completed its key. */
-function endRoute({ guarded, gaveUp, counters }: RouteRun, countWhole: () => void): Settlement {
+function endRoute({ guarded, turn, gaveUp, counters }: RouteRun, countWhole: () => void): Settlement {
+  // Completions of a batch are stored together: the next message does not wait for this one's.
+  turn?.leave('settled')
   const count = gaveUp === undefined ? countWhole : () => countGivenUp(counters, gaveUp)
   if (guarded === undefined) count()
   else guarded.end = { kind: gaveUp === undefined ? 'done' : 'given-up', count }
@@ -222,112 +190,6 @@ function leaveRoute(run: RouteRun, resumeAt?: number): Settlement {
       resume: next => continueRoute({ ...run, guarded: next }, resumeAt, undefined).then(ignore),
     }
   return 'released'
-}
-
-/** Tries one action until it succeeds, fails for good, or the partition is given up. */
-async function tryAction(
-  run: RouteRun,
-  action: ActionPlan,
-  scope: MessageScope,
-  element: number | undefined,
-  first: FirstTry | undefined,
-): Promise<ActionEnd> {
-  const { assignment, execution } = run
-  const breaker = execution.breakers.of(run.route.id, action)
-  let started = first
-  for (let number = 1; ; number++) {
-    const admission = started !== undefined || breaker?.isOpen !== true ? 'go' : await breaker.admit(assignment)
-    if (admission === 'released') return { kind: 'released' }
-    const hindrance = started === undefined ? hindranceOf(run) : undefined
-    if (hindrance !== undefined) {
-      breaker?.leave(admission)
-      return { kind: hindrance }
-    }
-    const attempt = started?.attempt ?? new AttemptRun(scope, run.route, action.position, element, number, run.place.broker)
-    let failure: unknown
-    try {
-      const value = await outcomeOf(run, action, scope, attempt, started)
-      breaker?.succeeded()
-      return { kind: 'value', value }
-    } catch (error) {
-      failure = error
-    }
-    started = undefined
-    if (breaker !== undefined) tellBreaker(breaker, admission, failure)
-    if (failure instanceof AttemptReleased) return { kind: 'released' }
-    if (failure instanceof LeaseLost) return { kind: 'lease-lost' }
-    if (admission === 'probe' && !isPermanent(failure)) {
-      // While the breaker is open no attempt is used up.
-      number--
-      continue
-    }
-    if (number >= action.retry.attempts || isPermanent(failure)) return { kind: 'failed', error: failure, attempts: number }
-    execution.counters.retries++
-    const retryInMs = waitAfter(action.retry, number, failure, execution.ports.random)
-    const cause = errorCause(failure)
-    execution.ports.log.info(
-      {
-        topic: scope.topic,
-        partition: scope.partition,
-        offset: scope.offset,
-        route: run.route.id,
-        action: actionName(action),
-        attempt: number,
-        retryInMs,
-        error: cause.type,
-      },
-      `failed, trying again: ${cause.message}`,
-    )
-    if (!(await assignment.wait(retryInMs))) return { kind: 'released' }
-  }
-}
-
-/** Why nothing more may start. */
-function hindranceOf({ assignment, guarded }: RouteRun): 'released' | 'lease-lost' | undefined {
-  if (assignment.state === 'released') return 'released'
-  return guarded?.guard.isLost === true ? 'lease-lost' : undefined
-}
-
-/** What was given up says nothing of the dependency, nor does a template that did not come so far; what it refuses for good it has answered. */
-function tellBreaker(breaker: Breaker, admission: Admission, failure: unknown): void {
-  if (failure instanceof AttemptReleased || failure instanceof LeaseLost || failure instanceof TemplateError) breaker.leave(admission)
-  else if (isPermanent(failure)) breaker.succeeded()
-  else breaker.failed(admission)
-}
-
-function outcomeOf(
-  { assignment, guarded }: RouteRun,
-  action: ActionPlan,
-  scope: MessageScope,
-  attempt: AttemptRun,
-  started: FirstTry | undefined,
-): unknown {
-  if (started !== undefined && 'error' in started) throw started.error
-  const outcome = started === undefined ? action.action.run(scope, attempt) : started.result
-  return isPromiseLike(outcome) ? assignment.settle(outcome, action.timeoutMs, attempt, guarded?.guard) : outcome
-}
-
-/** Runs an action for each element in turn; an element that succeeded does not run again when a later one is retried. */
-async function tryEach(run: RouteRun, action: ActionPlan): Promise<ActionEnd> {
-  let elements: readonly unknown[]
-  try {
-    elements = action.forEach?.read(run.scope) ?? []
-  } catch (error) {
-    return { kind: 'failed', error, attempts: 1 }
-  }
-  const values: unknown[] = []
-  let skipped = 0
-  for (const [index, item] of elements.entries()) {
-    const end = await tryAction(run, action, run.scope.withItem(item), index, undefined)
-    if (end.kind !== 'value') return end
-    if (end.value instanceof ActionSignal) {
-      if (end.value.kind === 'drop') return end
-      skipped++
-      run.execution.counters.skipped(end.value.reason)
-    }
-    values.push(end.value instanceof ActionSignal ? null : end.value)
-  }
-  return skipped > 0 && skipped === values.length ? { kind: 'skipped' } : { kind: 'value', value: values }
 }
 
 function giveUpAction(
@@ -379,14 +241,6 @@ function countGivenUp(counters: RouteCounters, outcome: 'dead-lettered' | 'faile
 function countEnd(counters: RouteCounters, acted: number, skipped: number): void {
   if (acted === 0 && skipped > 0) counters.skipped++
   else counters.done++
-}
-
-function actionName(action: ActionPlan): string {
-  return `${action.position}:${action.action.kind}`
-}
-
-function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
 function ignore(): void {}

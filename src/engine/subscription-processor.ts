@@ -1,12 +1,14 @@
 import type { SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
 import { Assignment } from './assignment.ts'
+import { Batches } from './batch.ts'
 import { Breakers } from './breaker.ts'
 import { CommitCadence } from './commit-cadence.ts'
 import { SubscriptionCounters } from './counters.ts'
 import type { Execution, Settlement } from './execution.ts'
 import { LaneScheduler } from './lane-scheduler.ts'
+import type { LaneTurn } from './lane-turn.ts'
 import type { LimitMember, MessageLimit } from './message-limit.ts'
-import { runMessage } from './message-run.ts'
+import { runMessage, type Started } from './message-run.ts'
 import type { ConsumerPort, EnginePorts, PartitionId } from './ports.ts'
 import { Window } from './window.ts'
 
@@ -68,12 +70,13 @@ export class SubscriptionProcessor implements LimitMember {
       ports: options.ports,
       counters: this.counters,
       breakers: new Breakers(options.ports, this.counters),
+      batches: new Batches(options.ports.clock),
       stopPartition: assignment => this.#stopPartition(assignment),
     }
     this.#scheduler = new LaneScheduler(
       options.ports.clock,
-      options.plan.concurrency,
-      (assignment, record) => this.#start(assignment, record),
+      options.plan,
+      (assignment, record, turn) => this.#start(assignment, record, turn),
       (assignment, record, settlement) => this.#ended(assignment, record, settlement),
     )
     this.#limit?.join(this)
@@ -89,7 +92,7 @@ export class SubscriptionProcessor implements LimitMember {
    */
   swap(plan: SubscriptionPlan): void {
     this.#plan = plan
-    this.#scheduler.resize(plan.concurrency)
+    this.#scheduler.follow(plan)
     this.#keepWindow()
   }
 
@@ -257,9 +260,9 @@ export class SubscriptionProcessor implements LimitMember {
     assignment.backlog = []
   }
 
-  #start(assignment: Assignment, record: SourceRecord): Promise<Settlement> | undefined {
-    const running = runMessage(this.#execution, assignment, this.#plan, record)
-    if (running === undefined) return undefined
+  #start(assignment: Assignment, record: SourceRecord, turn: LaneTurn | undefined): Started {
+    const running = runMessage(this.#execution, assignment, this.#plan, record, turn)
+    if (running === undefined || running === 'too-early') return running
     const startedAt = this.#ports.clock.monotonic()
     return running.then(settlement => {
       if (settlement === 'settled') this.counters.took(this.#ports.clock.monotonic() - startedAt)

@@ -77,7 +77,7 @@ function withoutSecrets(problem: Problem, secrets: readonly string[]): Problem {
 const idlePorts: ActionPorts = {
   broadcast: { hasSubscribers: () => false, broadcast: () => {} },
   emit: { emit: () => Promise.reject(new Error('this plan is for looking at, not for running')) },
-  handlers: { get: () => undefined },
+  handlers: { get: () => undefined, getBatch: () => undefined },
   http: { send: () => Promise.reject(new Error('this plan is for looking at, not for running')) },
   log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
 }

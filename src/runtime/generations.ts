@@ -68,7 +68,10 @@ export class Generations {
   }
 
   /** Handlers of the current generation, looked up at each attempt: a message that waits for a retry gets the newest code. */
-  readonly handlers: HandlerPort = { get: (module, exportName) => this.#current?.handlers.get(module, exportName) }
+  readonly handlers: HandlerPort = {
+    get: (module, exportName) => this.#current?.handlers.get(module, exportName),
+    getBatch: (module, exportName) => this.#current?.handlers.getBatch(module, exportName),
+  }
 
   /** The current generation's `authorize` modules, looked up at each question. */
   readonly findAuthorize: FindModule = ({ module, exportName }) => this.#current?.handlers.getAuthorize(module, exportName)

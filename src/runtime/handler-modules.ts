@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto'
 import { readFileSync, realpathSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import { createJiti } from 'jiti'
-import { defineHandler, drop, type Handler, PermanentError } from '../actions/handler.ts'
+import { type BatchHandler, defineBatchHandler, defineHandler, drop, type Handler, PermanentError } from '../actions/handler.ts'
 import { type AuthorizeRequest, defineAuthorize } from '../realtime/authorize.ts'
 
 /** What handler modules get for `import ... from 'signalbox'`: always this router's own, wherever the project lives. */
-const library = { defineAuthorize, defineHandler, drop, PermanentError }
+const library = { defineAuthorize, defineBatchHandler, defineHandler, drop, PermanentError }
 
 /** A module that a route names: its path relative to the project's root, and the export that is called. */
 export interface HandlerReference {
@@ -105,6 +105,10 @@ export class HandlerModules {
   }
 
   get(module: string, exportName: string): Handler | undefined {
+    return this.#handlers.get(handlerKey(module, exportName))
+  }
+
+  getBatch(module: string, exportName: string): BatchHandler | undefined {
     return this.#handlers.get(handlerKey(module, exportName))
   }
 

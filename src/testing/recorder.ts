@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { type Handler, PermanentError } from '../actions/handler.ts'
+import { type BatchHandler, type Handler, type HandlerContext, PermanentError } from '../actions/handler.ts'
 import type { ActionPorts } from '../actions/ports.ts'
 import type { OutgoingRecord } from '../brokers/broker.ts'
 import type { DeadLetterRecord } from '../engine/ports.ts'
@@ -30,6 +30,7 @@ export interface RecorderOptions {
   readonly defaultBroker: string
   /** A handler that runs for real; undefined where it could not be loaded. */
   readonly real: (module: string, exportName: string) => Handler | undefined
+  readonly realBatch: (module: string, exportName: string) => BatchHandler | undefined
 }
 
 /** Longest wait for a handler that runs for real, in ms; after it, virtual time goes on and its time-out comes. */
@@ -40,6 +41,8 @@ export class Recorder {
   readonly #options: RecorderOptions
   readonly ports: ActionPorts
   readonly #places = new AsyncLocalStorage<Place>()
+  /** Inside a call with many messages: where each belongs, by `topic/offset`. */
+  readonly #placesOfMany = new AsyncLocalStorage<ReadonlyMap<string, Place>>()
   #broadcasts: Placed<Recorded>[] = []
   #invocations: Placed<{ handler: string; attempts: number; details: Recorded; identity: string }>[] = []
   #emits: Placed<Recorded>[] = []
@@ -65,7 +68,10 @@ export class Recorder {
           this.#emits.push(this.#placed({ ...readRecord(record), ...(broker === options.defaultBroker ? {} : { broker }) }))
         },
       },
-      handlers: { get: (module, exportName) => this.#handler(module, exportName) },
+      handlers: {
+        get: (module, exportName) => this.#handler(module, exportName),
+        getBatch: (module, exportName) => this.#batchHandler(module, exportName),
+      },
       http: {
         send: async ({ method, url, headers, body }) => {
           this.#requests.push(this.#placed({ method, url, headers, ...(body === undefined ? {} : { body: parsed(body) }) }))
@@ -91,6 +97,11 @@ export class Recorder {
   /** Everything done inside, also later by what it started, belongs to this place. */
   within<T>(place: Place, run: () => T): T {
     return this.#places.run(place, run)
+  }
+
+  /** The same for a call with many messages: by `topic/offset`. */
+  withinMany<T>(places: ReadonlyMap<string, Place>, run: () => T): T {
+    return this.#placesOfMany.run(places, run)
   }
 
   readonly writeDeadLetter = async (letter: DeadLetterRecord): Promise<void> => {
@@ -133,20 +144,53 @@ export class Recorder {
     if (called === undefined) return undefined
     return (event, context) => {
       this.#note(name, event.event, event.data, context.with, context.attempt, context.idempotencyKey)
-      const result = called(event, context)
-      if (result instanceof Promise) {
-        const settled = result.catch(() => {}).finally(() => this.#pending.delete(settled))
-        this.#pending.add(settled)
-      }
-      return result
+      return this.#awaited(called(event, context))
     }
   }
 
+  /** A mock answers for each message by itself. */
+  #batchHandler(module: string, exportName: string): BatchHandler | undefined {
+    const name = exportName === 'default' ? module : `${module}#${exportName}`
+    const mock = this.#mocks.get(name) ?? this.#mocks.get(module)
+    const mocked = mock === undefined ? undefined : this.#mocked(name, mock)
+    const called = mocked === undefined ? this.#options.realBatch(module, exportName) : eachByItself(mocked)
+    if (called === undefined) return undefined
+    return (items, context) => {
+      const places = this.#placesOfMany.getStore()
+      const placed = items.map(item => {
+        const { event, context: of } = item
+        const place = places?.get(`${event.topic}/${event.offset}`) ?? []
+        this.within(place, () => this.#note(name, event.event, event.data, of.with, of.attempt, of.idempotencyKey))
+        return { ...item, context: this.#contextAt(place, of) }
+      })
+      return this.#awaited(called(placed, context))
+    }
+  }
+
+  /** What a batch handler does for one of its messages belongs to that message. */
+  #contextAt(place: Place, context: HandlerContext): HandlerContext {
+    return {
+      ...context,
+      broadcast: (...given) => this.within(place, () => context.broadcast(...given)),
+      emit: message => this.within(place, () => context.emit(message)),
+    }
+  }
+
+  #awaited(result: unknown): unknown {
+    if (result instanceof Promise) {
+      const settled = result.catch(() => {}).finally(() => this.#pending.delete(settled))
+      this.#pending.add(settled)
+    }
+    return result
+  }
+
   #note(handler: string, event: string | undefined, data: unknown, parameters: Recorded, attempt: number, identity: string): void {
-    const known =
-      attempt > 1 ? this.#invocations.findLast(({ value }) => value.handler === handler && value.identity === identity) : undefined
+    const at = this.#places.getStore() ?? []
+    const known = this.#invocations.findLast(
+      ({ place, value }) => value.handler === handler && value.identity === identity && comparePlaces(place, at) === 0,
+    )
     if (known !== undefined) {
-      known.value.attempts = attempt
+      known.value.attempts = Math.max(known.value.attempts, attempt)
       return
     }
     const details = {
@@ -165,6 +209,18 @@ export class Recorder {
       return structuredClone(mock.returns)
     }
   }
+}
+
+function eachByItself(handler: Handler): BatchHandler {
+  return items =>
+    items.map(({ event, context, fail }) => {
+      try {
+        return handler(event, context)
+      } catch (error) {
+        fail(error)
+        return undefined
+      }
+    })
 }
 
 interface Placed<T> {

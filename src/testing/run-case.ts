@@ -1,4 +1,5 @@
-import type { ActionPlan, RoutePlan, RoutingPlan, SubscriptionPlan } from '../compiler/plan.ts'
+import type { ActionPlan, Attempt, BatchUse, RoutePlan, RoutingPlan, SubscriptionPlan } from '../compiler/plan.ts'
+import type { Scope } from '../compiler/scope.ts'
 import { SubscriptionCounters } from '../engine/counters.ts'
 import type { EngineLog, IdempotencyPort } from '../engine/ports.ts'
 import { SubscriptionProcessor } from '../engine/subscription-processor.ts'
@@ -90,19 +91,25 @@ function deliver(processor: SubscriptionProcessor, given: CaseInput['given']): v
 
 /** The same plan, noting each attempt and telling the recorder where it belongs. */
 function watched(subscription: SubscriptionPlan, recorder: Recorder, places: Places, attempts: { most: number }): SubscriptionPlan {
+  const placeOf = ({ position }: ActionPlan, { topic, offset }: Scope, { route, element, number }: Attempt) => {
+    attempts.most = Math.max(attempts.most, number)
+    return places.of(topic, offset, route.id, position, element)
+  }
+  const watchBatch = (plan: ActionPlan, batch: BatchUse): BatchUse => ({
+    ...batch,
+    call(members, signal) {
+      const all = members.map(({ scope, attempt }) => [`${scope.topic}/${scope.offset}`, placeOf(plan, scope, attempt)] as const)
+      return recorder.withinMany(new Map(all), () => batch.call(members, signal))
+    },
+  })
   const watchAction = (plan: ActionPlan): ActionPlan => ({
     ...plan,
     // A case looks at each message for itself.
     breaker: undefined,
     action: {
       ...plan.action,
-      run: (scope, attempt) => {
-        attempts.most = Math.max(attempts.most, attempt.number)
-        const { topic, offset } = scope
-        return recorder.within(places.of(topic, offset, attempt.route.id, plan.position, attempt.element), () =>
-          plan.action.run(scope, attempt),
-        )
-      },
+      run: (scope, attempt) => recorder.within(placeOf(plan, scope, attempt), () => plan.action.run(scope, attempt)),
+      ...(plan.action.batch === undefined ? {} : { batch: watchBatch(plan, plan.action.batch) }),
     },
   })
   const watchRoute = (route: RoutePlan): RoutePlan => ({ ...route, actions: route.actions.map(watchAction) })

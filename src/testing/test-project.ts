@@ -38,6 +38,7 @@ export async function compileTestProject({ root, env, files }: TestOptions): Pro
       return settings.defaultBroker
     },
     real: (module, exportName) => modules.get(module, exportName),
+    realBatch: (module, exportName) => modules.getBatch(module, exportName),
   })
   const { project, plan, ...draft } = await draftBlueprint({ root, env, mode: 'validate', ports: recorder.ports })
   settings.namesApp = project.router.server.apps.length > 1

@@ -1,4 +1,4 @@
-import type { Handler, HandlerLog } from '../../src/actions/handler.ts'
+import type { BatchHandler, Handler, HandlerLog } from '../../src/actions/handler.ts'
 import type { ActionPorts, HttpAnswer, HttpPort, HttpRequest } from '../../src/actions/ports.ts'
 import type { OutgoingRecord } from '../../src/brokers/broker.ts'
 import type { Attempt, RoutePlan, SourceRecord } from '../../src/compiler/plan.ts'
@@ -21,6 +21,7 @@ export interface RunningOptions extends CompileOptions {
   readonly http?: HttpPort
   /** By `module#export`. */
   readonly code?: Readonly<Record<string, Handler>>
+  readonly batchCode?: Readonly<Record<string, BatchHandler>>
 }
 
 /** Compiles the given actions into one route and runs them against ports that note what happens. */
@@ -107,6 +108,9 @@ function recordingPorts(recorded: Recorded, options: RunningOptions): ActionPort
         return { status: 204, headers: {}, body: null }
       },
     },
-    handlers: { get: (module, exportName) => options.code?.[`${module}#${exportName}`] },
+    handlers: {
+      get: (module, exportName) => options.code?.[`${module}#${exportName}`],
+      getBatch: (module, exportName) => options.batchCode?.[`${module}#${exportName}`],
+    },
   }
 }

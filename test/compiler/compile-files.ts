@@ -10,7 +10,7 @@ import type { Problem } from '../../src/diagnostics/problem.ts'
 const silentPorts: ActionPorts = {
   broadcast: { hasSubscribers: () => false, broadcast: () => {} },
   emit: { emit: async () => {} },
-  handlers: { get: () => undefined },
+  handlers: { get: () => undefined, getBatch: () => undefined },
   http: { send: async () => null },
   log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
 }

@@ -96,6 +96,43 @@ describe('a breaker', () => {
     expect(harness.letters).toEqual([])
   })
 
+  test('a key that alone always fails uses up its attempts, and does not wait for ever', async () => {
+    const { harness, calls } = guarded({ attempts: 4 })
+    for (const index of [0, 1, 2]) harness.send('e', index, 'bad')
+    await harness.clock.advance(60_000)
+    expect(harness.letters).toHaveLength(3)
+    expect(harness.committed()).toBe(3)
+    expect(calls.map(({ value, attempt }) => [value, attempt])).toEqual([0, 1, 2].flatMap(value => [1, 2, 3, 4].map(each => [value, each])))
+    // Three failures opened it: from then on one try a second.
+    expect(calls.slice(3).every(({ at }, index) => at >= 1_000 * (index + 1))).toBe(true)
+  })
+
+  test('one of another key tries first; as soon as it fails too, a dependency is down and attempts are kept', async () => {
+    const { harness, dependency } = guarded({ attempts: 4 })
+    harness.send('e', 0, 'bad')
+    await harness.clock.advance(500)
+    expect(harness.processor.counters).toMatchObject({ breakersOpen: 1 })
+    harness.send('e', 1, 'other')
+    await harness.clock.advance(3_600_000)
+    expect(harness.letters).toEqual([])
+    dependency.error = undefined
+    await harness.clock.runOut()
+    expect(harness.letters).toEqual([])
+    expect(harness.committed()).toBe(2)
+  })
+
+  test('messages without a key have nothing in common: their attempts are kept', async () => {
+    const { harness, dependency } = guarded({ attempts: 2 })
+    harness.deliver([0, 1, 2, 3].map(index => ({ key: null, value: JSON.stringify({ event: 'e', data: index }) })))
+    await harness.clock.advance(3_600_000)
+    // The first two tries of the first message, then one of the second opened it.
+    expect(harness.letters).toHaveLength(1)
+    dependency.error = undefined
+    await harness.clock.runOut()
+    expect(harness.letters).toHaveLength(1)
+    expect(harness.committed()).toBe(4)
+  })
+
   test('other actions go on', async () => {
     const seen: unknown[] = []
     const fails: Run = () => {

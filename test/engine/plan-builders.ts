@@ -1,6 +1,7 @@
 import type {
   ActionPlan,
   Attempt,
+  BatchUse,
   CompiledAction,
   DeadLetterPolicy,
   RetryPolicy,
@@ -38,6 +39,17 @@ export function action(run: Run, overrides: Partial<Omit<ActionPlan, 'action'>> 
     ...policies,
     action: compiled,
   }
+}
+
+/** An action that takes many messages at once; `call` answers with an outcome for each. */
+export function batchAction(
+  call: BatchUse['call'],
+  { size = 10, waitMs = 20, ...policies }: Partial<Omit<ActionPlan, 'action'>> & Partial<Omit<BatchUse, 'call'>> = {},
+): ActionPlan {
+  const single = action(() => {
+    throw new Error('it takes batches')
+  }, policies)
+  return { ...single, action: { ...single.action, batch: { size, waitMs, call } } }
 }
 
 /** `events` holds exact names; empty takes every event. */

@@ -1,0 +1,224 @@
+import { type ActionPlan, ActionSignal, type BatchOutcome, type RoutePlan, type SourceRecord } from '../compiler/plan.ts'
+import { TemplateError } from '../compiler/scope.ts'
+import type { Assignment } from './assignment.ts'
+import { AttemptReleased, AttemptRun, isPermanent } from './attempt-run.ts'
+import { type Batch, LeftBehind } from './batch.ts'
+import type { Admission, Breaker } from './breaker.ts'
+import { LeaseLost } from './claim-guard.ts'
+import type { RouteCounters } from './counters.ts'
+import { type Execution, errorCause } from './execution.ts'
+import type { Fate, LaneTurn } from './lane-turn.ts'
+import type { MessageScope } from './message-scope.ts'
+import type { Guarded } from './once.ts'
+import { waitAfter } from './retry-delay.ts'
+
+/** One route at work on one message. Made only once something has to wait. */
+export interface RouteRun {
+  readonly execution: Execution
+  readonly assignment: Assignment
+  readonly route: RoutePlan
+  readonly counters: RouteCounters
+  readonly scope: MessageScope
+  readonly results: Record<string, unknown> | undefined
+  readonly place: RoutePlace
+  /** The claim it runs under; undefined without `idempotency`. */
+  readonly guarded: Guarded | undefined
+  /** Undefined where its messages share no batch, or the message has several routes. */
+  readonly turn: LaneTurn | undefined
+  /** Actions that did something, as opposed to those left out. */
+  acted: number
+  skipped: number
+  /** How an action with `continueOnError` was given up. */
+  gaveUp: 'dead-lettered' | 'failed' | undefined
+}
+
+/** The subscription's side of a route: what dead letters and emits name. */
+export interface RoutePlace {
+  readonly group: string
+  readonly broker: string
+}
+
+/** The first try of an action, already under way: its promise, or what it threw. */
+export type FirstTry = { readonly attempt: AttemptRun } & ({ readonly result: PromiseLike<unknown> } | { readonly error: unknown })
+
+export type ActionEnd =
+  | { readonly kind: 'value'; readonly value: unknown }
+  /** Left out for every element of a forEach. */
+  | { readonly kind: 'skipped' }
+  | { readonly kind: 'failed'; readonly error: unknown; readonly attempts: number }
+  | { readonly kind: 'released' }
+  | { readonly kind: 'lease-lost' }
+
+/** Tries one action until it succeeds, fails for good, or the partition is given up. */
+export async function tryAction(
+  run: RouteRun,
+  action: ActionPlan,
+  scope: MessageScope,
+  element: number | undefined,
+  first: FirstTry | undefined,
+): Promise<ActionEnd> {
+  const { assignment, execution } = run
+  const breaker = execution.breakers.of(run.route.id, action)
+  const turn = element === undefined && run.turn?.heading === action ? run.turn : undefined
+  let started = first
+  for (let number = 1; ; number++) {
+    const asked = started === undefined ? admit(breaker, turn, run) : 'go'
+    const admission = typeof asked === 'string' ? asked : await asked
+    if (admission === 'released') return { kind: 'released' }
+    const hindrance = started === undefined ? hindranceOf(run) : undefined
+    if (hindrance !== undefined) {
+      breaker?.leave(admission)
+      return { kind: hindrance }
+    }
+    const attempt = started?.attempt ?? new AttemptRun(scope, run.route, action.position, element, number, run.place.broker)
+    const batch = action.action.batch === undefined ? undefined : execution.batches.open(action, action.action.batch)
+    let outcome: BatchOutcome
+    try {
+      const result = batch?.join({ scope, attempt, assignment, guard: run.guarded?.guard, turn })
+      outcome = { value: await (result ?? outcomeOf(run, action, scope, attempt, started)) }
+    } catch (error) {
+      outcome = { error }
+    }
+    started = undefined
+    const fate = turn === undefined || batch === undefined ? 'own' : await fateOf(outcome, turn, batch)
+    if (fate !== 'own') {
+      breaker?.leave(admission)
+      if (fate === 'released') return { kind: 'released' }
+      // It has not failed itself: no attempt is used up, and it waits for the one before it.
+      turn?.again()
+      number--
+      continue
+    }
+    if ('value' in outcome) {
+      breaker?.succeeded()
+      return atItsTurn(turn, { kind: 'value', value: outcome.value })
+    }
+    const failure = outcome.error
+    const isUsedUp = breaker === undefined || tellBreaker(breaker, admission, failure, scope, batch)
+    if (failure instanceof AttemptReleased) return { kind: 'released' }
+    const isFinal = isPermanent(failure) || (isUsedUp && number >= action.retry.attempts)
+    if (isFinal) return atItsTurn(turn, { kind: 'failed', error: failure, attempts: number })
+    turn?.again()
+    if (failure instanceof LeaseLost) return { kind: 'lease-lost' }
+    if (!isUsedUp) number--
+    else if (!(await waitForRetry(run, action, scope, number, failure))) return { kind: 'released' }
+  }
+}
+
+/** False: the partition drains. */
+function waitForRetry(
+  { assignment, execution, route }: RouteRun,
+  action: ActionPlan,
+  scope: MessageScope,
+  attempt: number,
+  failure: unknown,
+): Promise<boolean> {
+  execution.counters.retries++
+  const retryInMs = waitAfter(action.retry, attempt, failure, execution.ports.random)
+  const cause = errorCause(failure)
+  const { topic, partition, offset } = scope
+  execution.ports.log.info(
+    { topic, partition, offset, route: route.id, action: actionName(action), attempt, retryInMs, error: cause.type },
+    `failed, trying again: ${cause.message}`,
+  )
+  return assignment.wait(retryInMs)
+}
+
+/** Waits for the messages before it, and while the breaker is open. Behind others in a batch it makes no call of its own that the breaker could hold up. */
+function admit(breaker: Breaker | undefined, turn: LaneTurn | undefined, run: RouteRun): Admission | Promise<Admission> {
+  switch (turn?.entry) {
+    case 'released':
+      return 'released'
+    case 'behind':
+      return 'go'
+    case 'wait':
+      return turn.changed().then(() => admit(breaker, turn, run))
+    case 'first':
+    case undefined:
+      return breaker?.isOpen === true ? breaker.admit(run.assignment, sourceOf(run.scope.record)) : 'go'
+  }
+}
+
+/** An earlier message of its key that failed in the same call makes this one run again, whatever became of it. */
+function fateOf(outcome: BatchOutcome, turn: LaneTurn, batch: Batch): Fate | Promise<Fate> {
+  if (!('error' in outcome)) return turn.fateIn(batch)
+  if (outcome.error instanceof LeftBehind) return 'again'
+  return outcome.error instanceof AttemptReleased || outcome.error instanceof LeaseLost ? 'own' : turn.fateIn(batch)
+}
+
+/** What comes after a call that messages of one key have shared, they do one after the other. */
+async function atItsTurn(turn: LaneTurn | undefined, end: ActionEnd): Promise<ActionEnd> {
+  turn?.through()
+  return turn === undefined || (await turn.untilFirst()) ? end : { kind: 'released' }
+}
+
+/** Why nothing more may start. */
+function hindranceOf({ assignment, guarded }: RouteRun): 'released' | 'lease-lost' | undefined {
+  if (assignment.state === 'released') return 'released'
+  return guarded?.guard.isLost === true ? 'lease-lost' : undefined
+}
+
+/**
+ * What was given up says nothing of the dependency, nor does a template that did not come so far; what it refuses for good it has answered, and so
+ * it has where other messages of the call fared better. True where the attempt is used up.
+ */
+function tellBreaker(
+  breaker: Breaker,
+  admission: Admission,
+  failure: unknown,
+  { record }: MessageScope,
+  batch: Batch | undefined,
+): boolean {
+  if (failure instanceof AttemptReleased || failure instanceof LeaseLost || failure instanceof TemplateError) breaker.leave(admission)
+  else if (isPermanent(failure) || batch?.isAnswered === true) breaker.succeeded()
+  else return breaker.failed(admission, sourceOf(record))
+  return true
+}
+
+/** What messages of one key have in common, and a message without a key with no other. */
+function sourceOf({ key, topic, partition, offset }: SourceRecord): string {
+  return key === null ? `${topic}/${partition}/${offset}` : `=${key.toString('latin1')}`
+}
+
+function outcomeOf(
+  { assignment, guarded }: RouteRun,
+  action: ActionPlan,
+  scope: MessageScope,
+  attempt: AttemptRun,
+  started: FirstTry | undefined,
+): unknown {
+  if (started !== undefined && 'error' in started) throw started.error
+  const outcome = started === undefined ? action.action.run(scope, attempt) : started.result
+  return isPromiseLike(outcome) ? assignment.settle(outcome, action.timeoutMs, attempt, guarded?.guard) : outcome
+}
+
+/** Runs an action for each element in turn; an element that succeeded does not run again when a later one is retried. */
+export async function tryEach(run: RouteRun, action: ActionPlan): Promise<ActionEnd> {
+  let elements: readonly unknown[]
+  try {
+    elements = action.forEach?.read(run.scope) ?? []
+  } catch (error) {
+    return { kind: 'failed', error, attempts: 1 }
+  }
+  const values: unknown[] = []
+  let skipped = 0
+  for (const [index, item] of elements.entries()) {
+    const end = await tryAction(run, action, run.scope.withItem(item), index, undefined)
+    if (end.kind !== 'value') return end
+    if (end.value instanceof ActionSignal) {
+      if (end.value.kind === 'drop') return end
+      skipped++
+      run.execution.counters.skipped(end.value.reason)
+    }
+    values.push(end.value instanceof ActionSignal ? null : end.value)
+  }
+  return skipped > 0 && skipped === values.length ? { kind: 'skipped' } : { kind: 'value', value: values }
+}
+
+export function actionName(action: ActionPlan): string {
+  return `${action.position}:${action.action.kind}`
+}
+
+export function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}
