@@ -3,7 +3,8 @@ import type { Cluster } from 'kafkajs'
 import type { RecordSink, TopicPartition, TopicPartitionOffset } from '../broker.ts'
 import { retryDelay } from './back-off.ts'
 import { byTopic, keyOf } from './by-topic.ts'
-import { type FetchedRecords, readPartition, type WirePartition } from './fetched-records.ts'
+import { type FetchAnswer, fetchBroker } from './fetch-answer.ts'
+import { type FetchedRecords, readPartition } from './fetched-records.ts'
 import type { KafkaConnection } from './kafka-connection.ts'
 import { protocolType } from './kafka-error.ts'
 import type { ConsumerSettings } from './kafka-settings.ts'
@@ -54,16 +55,12 @@ export interface FetcherOptions {
   readonly mayDeliver: () => boolean
 }
 
-interface FetchResponse {
-  readonly responses: readonly { readonly topicName: string; readonly partitions: readonly WirePartition[] }[]
-}
-
 /** A request on its way. */
 interface PendingFetch {
   readonly cluster: Cluster
   /** Where each partition stood when it was asked for: an answer for another place is no longer wanted. */
   readonly asked: ReadonlyMap<Reader, number>
-  readonly response: Promise<FetchResponse>
+  readonly response: Promise<FetchAnswer>
 }
 
 /**
@@ -169,9 +166,9 @@ export class PartitionFetcher {
     return { cluster, asked: new Map(due.map(reader => [reader, reader.position])), response }
   }
 
-  async #fetch(cluster: Cluster, leader: string, due: readonly Reader[], somePaused: boolean): Promise<FetchResponse> {
+  async #fetch(cluster: Cluster, leader: string, due: readonly Reader[], somePaused: boolean): Promise<FetchAnswer> {
     const { settings } = this.#options
-    const broker = await cluster.findBroker({ nodeId: leader })
+    const broker = fetchBroker(await cluster.findBroker({ nodeId: leader }))
     return broker.fetch({
       maxWaitTime: somePaused ? Math.min(settings.maxWaitMs, WAIT_WHILE_PAUSED_MS) : settings.maxWaitMs,
       minBytes: settings.minBytes,
@@ -190,7 +187,7 @@ export class PartitionFetcher {
   }
 
   /** Moves the partitions on past what was fetched; handing it over comes after. */
-  #take({ responses }: FetchResponse, asked: ReadonlyMap<Reader, number>): readonly Delivery[] {
+  #take({ responses }: FetchAnswer, asked: ReadonlyMap<Reader, number>): readonly Delivery[] {
     const deliveries: Delivery[] = []
     for (const { topicName, partitions } of responses) {
       for (const partition of partitions) {

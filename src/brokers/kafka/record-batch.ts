@@ -1,0 +1,168 @@
+import type { RecordHeaders, SourceRecord } from '../../compiler/plan.ts'
+
+/**
+ * Records as brokers keep them since Kafka 0.11 (https://kafka.apache.org/documentation/#recordbatch), read here rather than by kafkajs: a batch
+ * that compaction has emptied still says where the next one begins, while kafkajs forgets it and the consumer would ask for it for ever. Most of
+ * what a message costs between the socket and its route was kafkajs's reading, too.
+ */
+export interface RecordBatch {
+  readonly baseOffset: number
+  /** Of the batch as it was written: compaction may have taken the record. */
+  readonly lastOffset: number
+  readonly baseTimestamp: number
+  /** Where the broker stamps records, all of a batch have this one. In ms since 1970. */
+  readonly appendTime: number | undefined
+  readonly producerId: bigint
+  readonly isTransactional: boolean
+  /** A transaction's end, written by the broker. */
+  readonly isControl: boolean
+  readonly count: number
+  /** `CompressionTypes` of kafkajs; 0 is none. */
+  readonly codec: number
+  readonly records: Buffer
+}
+
+/** Bytes that are no record batch. The fetch is tried again: they may have been damaged on the way. */
+export class CorruptBatchError extends Error {
+  override readonly name = 'CorruptBatchError'
+}
+
+/** Base offset and length: what a batch's length does not count. */
+const PREFIX_BYTES = 12
+const HEADER_BYTES = 61
+const MAGIC_AT = 16
+const CODEC_MASK = 0x07
+const APPEND_TIME_FLAG = 0x08
+const TRANSACTIONAL_FLAG = 0x10
+const CONTROL_FLAG = 0x20
+
+/** Most records have none; nobody may write to it. */
+const NO_HEADERS: RecordHeaders = Object.freeze({})
+const EMPTY = Buffer.alloc(0)
+
+/** True where the broker still has the formats of before Kafka 0.11. */
+export function isOldFormat(set: Buffer): boolean {
+  return set.length > MAGIC_AT && set.readInt8(MAGIC_AT) < 2
+}
+
+/** The whole batches of a record set: the broker cuts the last one where the answer is full. */
+export function splitBatches(set: Buffer): readonly RecordBatch[] {
+  const batches: RecordBatch[] = []
+  for (let start = 0; start + HEADER_BYTES <= set.length; ) {
+    const end = start + PREFIX_BYTES + set.readInt32BE(start + 8)
+    if (end > set.length || isOldFormat(set.subarray(start))) break
+    if (end < start + HEADER_BYTES) throw new CorruptBatchError(`a record batch of ${end - start} bytes is shorter than its header`)
+    batches.push(readBatch(set.subarray(start, end)))
+    start = end
+  }
+  return batches
+}
+
+function readBatch(bytes: Buffer): RecordBatch {
+  const baseOffset = readInt64(bytes, 0)
+  const attributes = bytes.readInt16BE(21)
+  return {
+    baseOffset,
+    lastOffset: baseOffset + bytes.readInt32BE(23),
+    baseTimestamp: readInt64(bytes, 27),
+    appendTime: (attributes & APPEND_TIME_FLAG) === 0 ? undefined : readInt64(bytes, 35),
+    producerId: bytes.readBigInt64BE(43),
+    isTransactional: (attributes & TRANSACTIONAL_FLAG) !== 0,
+    isControl: (attributes & CONTROL_FLAG) !== 0,
+    count: bytes.readInt32BE(57),
+    codec: attributes & CODEC_MASK,
+    records: bytes.subarray(HEADER_BYTES),
+  }
+}
+
+/** Offsets and times: exact up to 2^53. */
+export function readInt64(bytes: Buffer, at: number): number {
+  return bytes.readInt32BE(at) * 0x1_0000_0000 + bytes.readUInt32BE(at + 4)
+}
+
+/** Adds the records of an uncompressed batch from offset `position` on; keys and values are views of its bytes. Throws CorruptBatchError. */
+export function readRecords(batch: RecordBatch, topic: string, partition: number, position: number, into: SourceRecord[]): void {
+  const reader = new RecordReader(batch.records)
+  for (let index = 0; index < batch.count; index += 1) {
+    const length = reader.varint()
+    const end = reader.at + length
+    reader.at += 1
+    const timestampDelta = reader.varint()
+    const offset = batch.baseOffset + reader.varint()
+    if (offset >= position) {
+      const key = reader.bytes()
+      const value = reader.bytes()
+      const headers = reader.headers()
+      const timestamp = batch.appendTime ?? batch.baseTimestamp + timestampDelta
+      into.push({ topic, partition, offset, timestamp, key, value, headers })
+    }
+    const isInside = offset >= batch.baseOffset && offset <= batch.lastOffset
+    if (!isInside || length < 0 || end > batch.records.length || reader.at > end)
+      throw new CorruptBatchError(`record ${index} of the batch at offset ${batch.baseOffset} of ${topic}-${partition} is damaged`)
+    reader.at = end
+  }
+}
+
+/** The kind of a control record: its key is a version and a type, 0 for an abort and 1 for a commit. */
+export function isAbortMarker(batch: RecordBatch): boolean {
+  const reader = new RecordReader(batch.records)
+  if (batch.count === 0) return false
+  reader.varint()
+  reader.at += 1
+  reader.varint()
+  reader.varint()
+  const key = reader.bytes()
+  return key !== null && key.length >= 4 && key.readInt16BE(2) === 0
+}
+
+class RecordReader {
+  at = 0
+  readonly #bytes: Buffer
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes
+  }
+
+  /** Zigzag, up to 64 bits; exact up to 2^53. */
+  varint(): number {
+    let byte = this.#next()
+    let value = byte & 0x7f
+    for (let scale = 128; byte >= 0x80; scale *= 128) {
+      if (scale > 2 ** 63) throw new CorruptBatchError('a number in a record has more than ten bytes')
+      byte = this.#next()
+      value += (byte & 0x7f) * scale
+    }
+    return value % 2 === 0 ? value / 2 : -(value + 1) / 2
+  }
+
+  bytes(): Buffer | null {
+    const length = this.varint()
+    if (length < 0) return null
+    const start = this.at
+    this.at += length
+    return this.#bytes.subarray(start, this.at)
+  }
+
+  headers(): RecordHeaders {
+    const count = this.varint()
+    if (count === 0) return NO_HEADERS
+    // A header takes two bytes at least: a count that cannot be true ends here.
+    if (count < 0 || count * 2 > this.#bytes.length - this.at) throw new CorruptBatchError(`a record claims to have ${count} headers`)
+    const headers: Record<string, Buffer | readonly Buffer[]> = Object.create(null)
+    for (let index = 0; index < count; index += 1) {
+      const name = (this.bytes() ?? EMPTY).toString()
+      const value = this.bytes() ?? EMPTY
+      const before = headers[name]
+      if (before === undefined) headers[name] = value
+      else headers[name] = Buffer.isBuffer(before) ? [before, value] : [...before, value]
+    }
+    return headers
+  }
+
+  #next(): number {
+    const byte = this.#bytes[this.at]
+    if (byte === undefined) throw new CorruptBatchError('a record batch ends within a record')
+    this.at += 1
+    return byte
+  }
+}
