@@ -170,6 +170,15 @@ test('a stream that is not read is closed', async () => {
   expect(server.stats().closes).toEqual({ 'slow-consumer': 1 })
 })
 
+test('a stream ends when the server stops', async () => {
+  const { server, http } = await startServer()
+  const stream = await open(http, 'channels=a')
+  const closed = server.close({ graceMs: 2_000 })
+  await expect(stream.nextOf('never')).rejects.toThrow('the stream ended')
+  await closed
+  expect(server.stats()).toMatchObject({ sockets: 0, closes: { shutdown: 1 } })
+})
+
 test('several apps need to be told apart', async () => {
   const { server, http } = await startServer({ apps: [app, { id: 'blog', key: 'blog-key', secret: 's' }] })
   expect((await refusal(http, 'channels=a')).status).toBe(400)

@@ -15,7 +15,7 @@ export type PusherClient = import('pusher-js').default
 
 export const app: ResolvedApp = { id: 'shop', key: 'shop-key', secret: 'shop-secret' }
 
-const defaults = readRouterConfig('/shop', undefined, 'dev', () => false).config.server
+export const defaults = readRouterConfig('/shop', undefined, 'dev', () => false).config.server
 const limits: ServerLimits = { ...defaults.limits, channels: 100, connections: 1_000 }
 
 export type ServerSetup = Partial<Pick<RealtimeServerOptions, 'mode' | 'timings' | 'findModule'>> & {

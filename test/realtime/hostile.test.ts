@@ -59,11 +59,11 @@ test('refused connections are told in few lines, with how many and why', async (
 })
 
 /** A client below the level of frames, with its handshake done. */
-async function bareSocket(port: number): Promise<Socket> {
+async function bareSocket(port: number, key = 'shop-key', headers: readonly string[] = []): Promise<Socket> {
   const socket = connect(port, '127.0.0.1')
   onTestFinished(() => void socket.destroy())
   socket.on('error', () => {})
-  const lines = ['GET /app/shop-key?protocol=7 HTTP/1.1', 'Host: x', 'Upgrade: websocket', 'Connection: Upgrade']
+  const lines = [`GET /app/${key}?protocol=7 HTTP/1.1`, 'Host: x', 'Upgrade: websocket', 'Connection: Upgrade', ...headers]
   socket.write(`${[...lines, 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Version: 13'].join('\r\n')}\r\n\r\n`)
   await new Promise(resolve => socket.once('data', resolve))
   return socket
@@ -103,6 +103,38 @@ test('a socket that went away without a word is closed once it is due', async ()
   socket.pause()
   await until(() => server.stats().closes['inactive'] === 1)
   await until(() => server.stats().sockets === 0)
+})
+
+test('a refused socket that never says goodbye is cut', async () => {
+  const { server, port } = await startServer({ timings: { closeTimeoutMs: 40 } })
+  const socket = await bareSocket(port, 'guessed')
+  await new Promise(resolve => socket.once('close', resolve))
+  expect(server.stats()).toMatchObject({ sockets: 0, refusals: { 'app-key': 1 } })
+})
+
+test('answers that nobody reads are bounded like events', async () => {
+  const limits = { queue: 64 * 1024, clientFrames: 1_000_000 }
+  const { server, port } = await startServer({ limits })
+  for (let index = 0; index < 20; index += 1) {
+    await (await connectedClient(port)).join('presence-hall', { user_id: `member-${index}`, user_info: 'x'.repeat(1_000) })
+  }
+  const greedy = await connectedClient(port)
+  await greedy.join('presence-hall', { user_id: 'greedy' })
+  greedy.webSocket.pause()
+  // Each is answered with all the members, which is 200 times as much.
+  while (server.stats().closes['slow-consumer'] === undefined) {
+    for (let count = 0; count < 100; count += 1) greedy.send({ event: 'pusher:subscribe', data: { channel: 'presence-hall' } })
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  expect(server.stats().queuedBytes).toBeLessThan(2 * limits.queue)
+})
+
+test('compression is not agreed upon: a small frame stays small', async () => {
+  const { port } = await startServer()
+  const offering = await connectedClient(port, { headers: { 'sec-websocket-extensions': 'permessage-deflate' } })
+  expect(offering.webSocket.extensions).toBe('')
+  const plain = await connectedClient(port)
+  expect(plain.webSocket.extensions).toBe('')
 })
 
 test('a handshake that is never finished holds no socket', async () => {

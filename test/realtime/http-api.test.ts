@@ -123,6 +123,7 @@ test.each([
   ['/channels/news', { info: 'cache' }],
   ['/channels/news', { info: 'password' }],
   ['/channels/a%20b', {}],
+  ['/channels/%zz', {}],
   ['/channels', { info: 'user_count' }],
   ['/channels', { info: 'user_count', filter_by_prefix: 'pres' }],
 ])('GET %s with %j is a 400', async (path, params) => {

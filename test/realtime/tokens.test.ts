@@ -301,6 +301,15 @@ describe('event streams', () => {
   })
 })
 
+test('an event stream ends with its token', async () => {
+  const { server, http } = await start({}, { timings: { sweepMs: 20 } })
+  const response = await fetch(`${http}/sse?channels=private-user.ada&token=${await token(ada)}`)
+  passHours(2)
+  await response.text()
+  await until(() => server.stats().sockets === 0)
+  expect(server.stats().closes).toEqual({ 'token-expired': 1 })
+})
+
 describe('keys', () => {
   const byKey = { issuer: 'https://id.example', audience: 'shop-events' }
 

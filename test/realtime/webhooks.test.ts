@@ -3,7 +3,11 @@ import type { AddressInfo } from 'node:net'
 import Pusher from 'pusher'
 import { expect, onTestFinished, test } from 'vitest'
 import { type WebhookEvent, webhookEvents } from '../../src/config/router-config.ts'
-import { app, connectedClient, startServer, until } from './harness.ts'
+import { ChannelRules } from '../../src/realtime/channel-rules.ts'
+import { Counters } from '../../src/realtime/counters.ts'
+import { fixedTimings } from '../../src/realtime/settings.ts'
+import { WebhookSender } from '../../src/realtime/webhook-sender.ts'
+import { app, connectedClient, defaults, silentLog, startServer, until } from './harness.ts'
 
 interface Batch {
   readonly headers: Record<string, unknown>
@@ -150,6 +154,22 @@ test('an address that never answers is given up, counted, and what comes later h
     await until(() => server.stats().webhookEventsDropped === index + 1)
   }
   expect(server.stats().webhooksSent).toBe(0)
+})
+
+test('of events that an address does not take only so many wait: the oldest go, and are counted', async () => {
+  const counters = new Counters()
+  const settings = {
+    limits: defaults.limits,
+    timings: { ...fixedTimings, ...defaults.timeouts, webhookBatchMs: 60_000 },
+    rules: new ChannelRules([]),
+  }
+  const endpoint = await receiver()
+  const sender = new WebhookSender({ app, url: endpoint.url, counters, settings, log: silentLog })
+  for (let index = 0; index < 10_003; index += 1) sender.add({ name: 'channel_occupied', channel: `c${index}` })
+  expect(counters.webhookEventsDropped).toBe(3)
+  await sender.close(5_000)
+  expect(endpoint.events()[0]).toEqual({ name: 'channel_occupied', channel: 'c3' })
+  expect(endpoint.batches[0]?.events).toHaveLength(100)
 })
 
 test('what waits is tried once more when the server stops', async () => {
