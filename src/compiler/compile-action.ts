@@ -83,7 +83,7 @@ function breakerOf(section: SourceSection, { breaker }: Policies, { kind, isLoca
 const longestRetries = 3_600_000
 
 function reportLongRetries(section: SourceSection, { retry, timeoutMs }: Policies): void {
-  if (retry.attempts > 1_000_000) return
+  if (retry.attempts > 1_000_000 || retry.mode === 'topics') return
   let total = retry.attempts * timeoutMs
   for (let wait = 1; wait < retry.attempts && total <= longestRetries; wait++) {
     const growth = retry.backoff === 'fixed' ? 1 : retry.backoff === 'linear' ? wait : 2 ** Math.min(wait - 1, 52)

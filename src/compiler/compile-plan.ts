@@ -10,6 +10,7 @@ import { findUndeclaredEvents } from './find-undeclared-events.ts'
 import type { DeadLetterPolicy, RoutingPlan, SubscriptionPlan } from './plan.ts'
 import { appPolicies, deadLetterPolicy, namedDeadLetterTopic } from './policies.ts'
 import type { ProjectContext } from './project-context.ts'
+import { orderGivenUpByDefault } from './retry-topics.ts'
 import { SourceSection } from './source-section.ts'
 
 /** What the compiler takes; a loaded project has all of it. */
@@ -57,6 +58,7 @@ export function compilePlan(
   }
   reportGroupConflicts(enabled)
   const plan = { subscriptions: enabled.map(({ plan }) => plan) }
+  if (policies.retry.mode === 'topics') problems.push(...orderGivenUpByDefault(plan))
   const documents = new Map(input.routeFiles.map(document => [document.file, document]))
   problems.push(...findLoops(plan, documents), ...findUndeclaredEvents(plan, router.topics, documents))
   return { plan, problems: withoutRepeats(problems) }

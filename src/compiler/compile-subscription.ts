@@ -7,9 +7,10 @@ import { compileMatcher } from './event-matcher.ts'
 import { checkFanout, countingFailures } from './fanout.ts'
 import { knownFact } from './find-contradictions.ts'
 import { isoInstant } from './iso-instant.ts'
-import type { DeadLetterPolicy, RoutePlan, StartPosition, SubscriptionPlan, UnmatchedPlan } from './plan.ts'
+import type { DeadLetterPolicy, Ordering, RoutePlan, StartPosition, SubscriptionPlan, UnmatchedPlan } from './plan.ts'
 import { mergePolicies, type Policies } from './policies.ts'
 import type { ProjectContext } from './project-context.ts'
+import { reportOrderGivenUp, retryTopicsIn } from './retry-topics.ts'
 import { isMap, type SourceSection } from './source-section.ts'
 import { compileTopics, replayTopicOf } from './topic-selector.ts'
 
@@ -40,6 +41,9 @@ export function compileSubscription(section: SourceSection, around: FileSurround
   const group = section.text('group') ?? `${project.appName}.${name.replaceAll('/', '.')}`
   const batch = section.section('batch')
   const window = section.section('window')
+  const ordering: Ordering = section.oneOf('ordering', ['key', 'partition', 'none']) ?? 'key'
+  const unmatched = compileUnmatched(section, surroundings)
+  if (role === 'work' && ordering !== 'none') reportOrderGivenUp(section)
   return {
     name,
     file,
@@ -47,15 +51,16 @@ export function compileSubscription(section: SourceSection, around: FileSurround
     role,
     group,
     replayTopic: role === 'fanout' ? undefined : replayTopicOf(group),
+    retryTopics: retryTopicsIn(section, group, unmatched.policy === 'actions' ? [...routes, unmatched.route] : routes),
     topics,
     from: compileFrom(section),
-    ordering: section.oneOf('ordering', ['key', 'partition', 'none']) ?? 'key',
+    ordering,
     batch: { size: batch.count('size') ?? 100, timeoutMs: batch.duration('timeout') },
     envelope,
     concurrency: section.count('concurrency') ?? 64,
     window: { messages: window.count('messages') ?? 10_000, bytes: window.size('bytes') ?? 64 * 1_048_576 },
     routes,
-    unmatched: compileUnmatched(section, surroundings),
+    unmatched,
     deadLetter,
     retry: policies.retry,
     match: compileMatcher(routes),

@@ -20,6 +20,16 @@ export function checkFanout(file: SourceSection): void {
     for (const [key, reason] of Object.entries(workOnly))
       if (section.isReadable(key))
         section.report.atKey(section.pathOf(key), 'fanout', `\`${key}\` has no place under \`role: fanout\`: ${reason}`, 'Remove it')
+  for (const section of [file.section('defaults'), ...withActions, ...actions]) {
+    const retry = section.section('retry')
+    if (retry.isReadable('mode') && retry.value('mode') === 'topics')
+      retry.report.at(
+        retry.pathOf('mode'),
+        'fanout',
+        '`mode: topics` has no place under `role: fanout`: retry topics belong to a group, and every process reads without one',
+        'Remove it',
+      )
+  }
   if (file.value('unmatched') === 'dead-letter')
     file.report.at(
       file.pathOf('unmatched'),
@@ -46,10 +56,14 @@ function actionsOf(route: SourceSection): readonly SourceSection[] {
   )
 }
 
-/** Bad messages are counted and skipped, whatever the app's defaults say. */
+/** Bad messages are counted and skipped, and retries wait in memory, whatever the app's defaults say. */
 export function countingFailures(policies: Policies): { readonly policies: Policies; readonly deadLetter: DeadLetterPolicy } {
   return {
-    policies: { ...policies, deadLetter: { topic: undefined, isOff: true, onFailure: 'skip' } },
+    policies: {
+      ...policies,
+      retry: { ...policies.retry, mode: 'in-order' },
+      deadLetter: { topic: undefined, isOff: true, onFailure: 'skip' },
+    },
     deadLetter: { kind: 'none', onFailure: 'skip' },
   }
 }

@@ -21,6 +21,8 @@ export interface SubscriptionPlan {
   readonly topics: TopicSelector
   /** Where dead letters of this group come back, once somebody sends them; undefined where none are written. */
   readonly replayTopic: string | undefined
+  /** Where messages of this group wait for their next try under `retry.mode: topics`, shortest wait first; empty where no action has it. */
+  readonly retryTopics: readonly RetryTopic[]
   readonly from: StartPosition
   readonly ordering: Ordering
   readonly batch: BatchPolicy
@@ -43,6 +45,13 @@ export interface TopicSelector {
   readonly patterns: readonly TopicPattern[]
   /** Topics that may be missing for good; read as soon as they are there and may be read. */
   readonly optional?: readonly string[]
+}
+
+/** A topic of a group's own: its messages wait there, in the order in which they came. */
+export interface RetryTopic {
+  readonly topic: string
+  /** It takes waits up to this, in ms. */
+  readonly longestMs: number
 }
 
 export interface TopicPattern {
@@ -153,6 +162,8 @@ export interface RetryPolicy {
   readonly delayMs: number
   readonly maxDelayMs: number
   readonly jitter: 'full' | 'none'
+  /** `in-order`: the key waits for its retries. `topics`: the message waits in a retry topic, and the key goes on. */
+  readonly mode: 'in-order' | 'topics'
 }
 
 /** After so many failures in a row an action waits for so long before it is tried again. */

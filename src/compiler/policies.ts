@@ -20,7 +20,7 @@ interface DeadLetterChoice {
 
 const builtInPolicies: Policies = {
   timeoutMs: 30_000,
-  retry: { attempts: 5, backoff: 'exponential', delayMs: 500, maxDelayMs: 30_000, jitter: 'full' },
+  retry: { attempts: 5, backoff: 'exponential', delayMs: 500, maxDelayMs: 30_000, jitter: 'full', mode: 'in-order' },
   breaker: { failures: 20, resetMs: 10_000, isOff: false },
   deadLetter: { topic: undefined, isOff: false, onFailure: undefined },
 }
@@ -37,6 +37,7 @@ export function appPolicies(defaults: Readonly<Record<string, unknown>>): Polici
       delayMs: durationOf(retry['delay']) ?? base.delayMs,
       maxDelayMs: durationOf(retry['maxDelay']) ?? base.maxDelayMs,
       jitter: jitters.find(name => name === retry['jitter']) ?? base.jitter,
+      mode: modes.find(name => name === retry['mode']) ?? base.mode,
     },
     breaker: appBreaker(defaults['breaker']),
     deadLetter: chooseDeadLetter(
@@ -61,6 +62,7 @@ export function mergePolicies(inherited: Policies, section: SourceSection): Poli
       delayMs: retry.duration('delay') ?? base.delayMs,
       maxDelayMs: retry.duration('maxDelay') ?? base.maxDelayMs,
       jitter: retry.oneOf('jitter', jitters) ?? base.jitter,
+      mode: retry.oneOf('mode', modes) ?? base.mode,
     },
     breaker: mergeBreaker(inherited.breaker, section),
     deadLetter: chooseDeadLetter(inherited.deadLetter, isLegal ? deadLetter : undefined, section.oneOf('onFailure', onFailures)),
@@ -81,6 +83,7 @@ export function namedDeadLetterTopic(section: SourceSection): string | undefined
 
 const backoffs = ['fixed', 'linear', 'exponential'] as const
 const jitters = ['full', 'none'] as const
+const modes = ['in-order', 'topics'] as const
 const onFailures = ['skip', 'stop'] as const
 
 function appBreaker(written: unknown): Policies['breaker'] {

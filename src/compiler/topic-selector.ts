@@ -1,6 +1,7 @@
 import { topicNameFault } from './name-place.ts'
 import { compilePattern } from './pattern.ts'
 import type { TopicPattern, TopicSelector } from './plan.ts'
+import { isRetryTopic } from './retry-topics.ts'
 import { isMap, type SourceSection } from './source-section.ts'
 
 /** Of the default dead-letter topic, `<topic>.dlq`. */
@@ -14,7 +15,7 @@ export function replayTopicOf(group: string): string | undefined {
 }
 
 /**
- * Compiles `topics`. Patterns never match internal topics (`__*`), `*.dlq`, topics of replays, nor the topics in `deadLetterTopics`: a route must not
+ * Compiles `topics`. Patterns never match internal topics (`__*`), `*.dlq`, topics of replays and retries, nor the topics in `deadLetterTopics`: a route must not
  * eat its own dead letters.
  */
 export function compileTopics(section: SourceSection, deadLetterTopics: ReadonlySet<string>): TopicSelector {
@@ -33,6 +34,7 @@ export function compileTopics(section: SourceSection, deadLetterTopics: Readonly
           !topic.startsWith('__') &&
           !topic.endsWith(dlqSuffix) &&
           !topic.endsWith(replaySuffix) &&
+          !isRetryTopic(topic) &&
           !deadLetterTopics.has(topic) &&
           search(topic),
       })

@@ -104,6 +104,10 @@ const help: Readonly<Partial<Record<ProblemCode, CodeHelp>>> = {
     '{ broadcast: news, retry: { attempts: 500, backoff: fixed, delay: 30s } }',
     '{ broadcast: news, retry: { attempts: 8, maxDelay: 1m } }',
   ),
+  'retry-order': inRoutes(
+    route('{ emit: order-audit, retry: { mode: topics } }'),
+    route('{ emit: order-audit, retry: { mode: topics } }', '', 'ordering: none\n'),
+  ),
   'regex-syntax': inRoute('when: { data.name: { matches: "(?=a)" } }', 'when: { data.name: { matches: "^a" } }'),
   'results-unknown': inAction(
     'broadcast: { channel: news, data: "{{results.receipt}}" }',

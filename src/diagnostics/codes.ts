@@ -32,6 +32,7 @@ const problemCodes = {
   'when-never': 'A condition holds for no message',
   'event-loop': 'Events go round in a circle: a route emits or dead-letters what leads back to it',
   'retry-long': 'The retries of an action can hold up its key for more than an hour',
+  'retry-order': 'Retries through topics give up the order of a key',
   'regex-syntax': 'A regular expression is not valid RE2',
   'results-unknown': 'A template reads results of an action that does not run before it',
   'field-undeclared': "A path leads to a field that the JSON Schema of the route's events does not have",

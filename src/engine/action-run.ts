@@ -1,4 +1,4 @@
-import { type ActionPlan, ActionSignal, type BatchOutcome, type RoutePlan, type SourceRecord } from '../compiler/plan.ts'
+import { type ActionPlan, ActionSignal, type BatchOutcome, type RetryTopic, type RoutePlan, type SourceRecord } from '../compiler/plan.ts'
 import { TemplateError } from '../compiler/scope.ts'
 import type { Assignment } from './assignment.ts'
 import { AttemptReleased, AttemptRun, isPermanent } from './attempt-run.ts'
@@ -11,6 +11,7 @@ import type { Fate, LaneTurn } from './lane-turn.ts'
 import type { MessageScope } from './message-scope.ts'
 import type { Guarded } from './once.ts'
 import { waitAfter } from './retry-delay.ts'
+import { moveToRetryTopic, type RouteProgress } from './retry-topic.ts'
 
 /** One route at work on one message. Made only once something has to wait. */
 export interface RouteRun {
@@ -25,6 +26,10 @@ export interface RouteRun {
   readonly guarded: Guarded | undefined
   /** Undefined where its messages share no batch, or the message has several routes. */
   readonly turn: LaneTurn | undefined
+  /** What the route's first action did before the message waited in a retry topic. */
+  readonly progress: RouteProgress | undefined
+  /** Of the `forEach` at work: what its elements answered. */
+  values: unknown[]
   /** Actions that did something, as opposed to those left out. */
   acted: number
   skipped: number
@@ -36,6 +41,7 @@ export interface RouteRun {
 export interface RoutePlace {
   readonly group: string
   readonly broker: string
+  readonly retryTopics: readonly RetryTopic[]
 }
 
 /** The first try of an action, already under way: its promise, or what it threw. */
@@ -48,6 +54,8 @@ export type ActionEnd =
   | { readonly kind: 'failed'; readonly error: unknown; readonly attempts: number }
   | { readonly kind: 'released' }
   | { readonly kind: 'lease-lost' }
+  /** It goes on from a retry topic. */
+  | { readonly kind: 'moved' }
 
 /** Tries one action until it succeeds, fails for good, or the partition is given up. */
 export async function tryAction(
@@ -61,7 +69,7 @@ export async function tryAction(
   const breaker = execution.breakers.of(run.route.id, action)
   const turn = element === undefined && run.turn?.heading === action ? run.turn : undefined
   let started = first
-  for (let number = 1; ; number++) {
+  for (let number = triesBefore(run, action, element) + 1; ; number++) {
     const asked = started === undefined ? admit(breaker, turn, run) : 'go'
     const admission = typeof asked === 'string' ? asked : await asked
     if (admission === 'released') return { kind: 'released' }
@@ -80,7 +88,7 @@ export async function tryAction(
       outcome = { error }
     }
     started = undefined
-    const fate = turn === undefined || batch === undefined ? 'own' : await fateOf(outcome, turn, batch)
+    const fate = turn === undefined || batch === undefined ? 'own' : await fateOf(outcome, turn, batch, action)
     if (fate !== 'own') {
       breaker?.leave(admission)
       if (fate === 'released') return { kind: 'released' }
@@ -98,21 +106,51 @@ export async function tryAction(
     if (failure instanceof AttemptReleased) return { kind: 'released' }
     const isFinal = isPermanent(failure) || (isUsedUp && number >= action.retry.attempts)
     if (isFinal) return atItsTurn(turn, { kind: 'failed', error: failure, attempts: number })
-    turn?.again()
+    const inTopic = action.retry.mode === 'topics' && isUsedUp && !(failure instanceof LeaseLost)
+    if (!inTopic) turn?.again()
     if (failure instanceof LeaseLost) return { kind: 'lease-lost' }
-    if (!isUsedUp) number--
-    else if (!(await waitForRetry(run, action, scope, number, failure))) return { kind: 'released' }
+    if (!isUsedUp) {
+      number--
+      continue
+    }
+    const retryInMs = retryWait(run, action, scope, number, failure)
+    if (inTopic) {
+      const end = await moveOn(run, action, element, failure, number, retryInMs)
+      if (end !== 'refused') return { kind: end }
+      turn?.again()
+    }
+    if (!(await assignment.wait(retryInMs))) return { kind: 'released' }
   }
 }
 
-/** False: the partition drains. */
-function waitForRetry(
-  { assignment, execution, route }: RouteRun,
+/** Tries before the message waited in a retry topic: of its first action, and of the element that this was at. */
+function triesBefore({ progress, route }: RouteRun, action: ActionPlan, element: number | undefined): number {
+  if (progress === undefined || action !== route.actions[0]) return 0
+  return element === undefined || element === progress.elements ? progress.attempts : 0
+}
+
+async function moveOn(
+  { execution, assignment, place, route, scope, results, values, gaveUp }: RouteRun,
   action: ActionPlan,
-  scope: MessageScope,
-  attempt: number,
+  element: number | undefined,
   failure: unknown,
-): Promise<boolean> {
+  attempts: number,
+  waitMs: number,
+): Promise<'moved' | 'released' | 'refused'> {
+  const partial = results === undefined || action.as === undefined || element === undefined ? results : { ...results, [action.as]: values }
+  const end = await moveToRetryTopic(execution, {
+    record: scope.record,
+    assignment,
+    topics: place.retryTopics,
+    cause: { group: place.group, route: route.id, action: actionName(action), attempts, results: partial, ...errorCause(failure) },
+    progress: { attempts, elements: element ?? 0, gaveUp },
+    waitMs,
+  })
+  return end === 'written' ? 'moved' : end
+}
+
+/** In ms; says so in the log. */
+function retryWait({ execution, route }: RouteRun, action: ActionPlan, scope: MessageScope, attempt: number, failure: unknown): number {
   execution.counters.retries++
   const retryInMs = waitAfter(action.retry, attempt, failure, execution.ports.random)
   const cause = errorCause(failure)
@@ -121,7 +159,7 @@ function waitForRetry(
     { topic, partition, offset, route: route.id, action: actionName(action), attempt, retryInMs, error: cause.type },
     `failed, trying again: ${cause.message}`,
   )
-  return assignment.wait(retryInMs)
+  return retryInMs
 }
 
 /** Waits for the messages before it, and while the breaker is open. Behind others in a batch it makes no call of its own that the breaker could hold up. */
@@ -139,10 +177,11 @@ function admit(breaker: Breaker | undefined, turn: LaneTurn | undefined, run: Ro
   }
 }
 
-/** An earlier message of its key that failed in the same call makes this one run again, whatever became of it. */
-function fateOf(outcome: BatchOutcome, turn: LaneTurn, batch: Batch): Fate | Promise<Fate> {
+/** An earlier message of its key that failed in the same call makes this one run again, whatever became of it, unless a failure gives up the order. */
+function fateOf(outcome: BatchOutcome, turn: LaneTurn, batch: Batch, { retry }: ActionPlan): Fate | Promise<Fate> {
+  if ('error' in outcome && outcome.error instanceof LeftBehind) return 'again'
+  if (retry.mode === 'topics') return 'own'
   if (!('error' in outcome)) return turn.fateIn(batch)
-  if (outcome.error instanceof LeftBehind) return 'again'
   return outcome.error instanceof AttemptReleased || outcome.error instanceof LeaseLost ? 'own' : turn.fateIn(batch)
 }
 
@@ -200,9 +239,12 @@ export async function tryEach(run: RouteRun, action: ActionPlan): Promise<Action
   } catch (error) {
     return { kind: 'failed', error, attempts: 1 }
   }
-  const values: unknown[] = []
+  const values = valuesBefore(run, action)
+  run.values = values
+  const done = values.length
   let skipped = 0
   for (const [index, item] of elements.entries()) {
+    if (index < done) continue
     const end = await tryAction(run, action, run.scope.withItem(item), index, undefined)
     if (end.kind !== 'value') return end
     if (end.value instanceof ActionSignal) {
@@ -213,6 +255,16 @@ export async function tryEach(run: RouteRun, action: ActionPlan): Promise<Action
     values.push(end.value instanceof ActionSignal ? null : end.value)
   }
   return skipped > 0 && skipped === values.length ? { kind: 'skipped' } : { kind: 'value', value: values }
+}
+
+/** What the elements answered that were done before the message waited in a retry topic. All run again where the message does not say. */
+function valuesBefore({ progress, route, results }: RouteRun, action: ActionPlan): unknown[] {
+  const done = action === route.actions[0] ? (progress?.elements ?? 0) : 0
+  if (done === 0) return []
+  if (results === undefined || action.as === undefined) return new Array<unknown>(done).fill(null)
+  const kept = results[action.as]
+  delete results[action.as]
+  return Array.isArray(kept) && kept.length === done ? [...kept] : []
 }
 
 export function actionName(action: ActionPlan): string {

@@ -47,19 +47,24 @@ export class Assignment {
   /** Highest offset of a message that has started; while the partition drains, no message above it starts. */
   furthest = -1
   paused = false
+  /** A retry topic's partition waits until its next message is due; undoes that. */
+  parked: Cancel | undefined
   /** A message failed with `onFailure: stop`: nothing is fetched or started any more. */
   stopped = false
   /** Not ours any more: nothing of it may be committed. */
   gone = false
   state: AssignmentState = 'active'
+  /** Messages wait in it for their next try: none starts before it is due. */
+  readonly isRetry: boolean
   readonly #clock: Clock
   readonly #attempts = new Set<() => void>()
   readonly #waits = new Set<() => void>()
   readonly #idleWaiters = new Set<() => void>()
 
-  constructor(topic: string, partition: number, clock: Clock) {
+  constructor(topic: string, partition: number, clock: Clock, isRetry = false) {
     this.topic = topic
     this.partition = partition
+    this.isRetry = isRetry
     this.#clock = clock
   }
 

@@ -10,6 +10,9 @@ export class SubscriptionCounters {
   unmatched = 0
   undecodable = 0
   retries = 0
+  /** Messages that were written to a retry topic. */
+  retriesInTopics = 0
+  retryTopicFailures = 0
   commits = 0
   commitFailures = 0
   deadLetterFailures = 0

@@ -53,8 +53,8 @@ function withoutOlderCause(headers: RecordHeaders): RecordHeaders {
 }
 
 /** Undefined for results that JSON cannot say, or that are too large for a header. */
-function writtenResults(results: DeadLetterCause['results']): Buffer | undefined {
-  if (results === undefined || Object.keys(results).length === 0) return undefined
+export function writtenResults(results: DeadLetterCause['results']): Buffer | undefined {
+  if (results === undefined) return undefined
   try {
     const bytes = Buffer.from(JSON.stringify(results))
     return bytes.length > maxResultsBytes ? undefined : bytes
@@ -63,7 +63,7 @@ function writtenResults(results: DeadLetterCause['results']): Buffer | undefined
   }
 }
 
-function int32(value: number): Buffer {
+export function int32(value: number): Buffer {
   const bytes = Buffer.alloc(4)
   bytes.writeInt32BE(value)
   return bytes
@@ -72,7 +72,7 @@ function int32(value: number): Buffer {
 /** A producer chooses the timestamp: the largest that Kafka takes is rounded up past 64 bits by a double. */
 const largestInt64 = 2n ** 63n - 1n
 
-function int64(value: number): Buffer {
+export function int64(value: number): Buffer {
   const exact = BigInt(value)
   const bytes = Buffer.alloc(8)
   bytes.writeBigInt64BE(exact > largestInt64 ? largestInt64 : exact)

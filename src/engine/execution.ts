@@ -28,16 +28,10 @@ export interface GivenUp {
   readonly cause: DeadLetterCause
 }
 
-/** Longest wait for one dead letter to be acknowledged, in ms. */
-const deadLetterTimeoutMs = 60_000
+/** Longest wait for one dead letter or retry to be acknowledged, in ms. */
+const writeTimeoutMs = 60_000
 
-const deadLetterRetry = {
-  attempts: Number.POSITIVE_INFINITY,
-  backoff: 'exponential',
-  delayMs: 500,
-  maxDelayMs: 30_000,
-  jitter: 'full',
-} as const
+const writeWaits = { backoff: 'exponential', delayMs: 500, maxDelayMs: 30_000, jitter: 'full' } as const
 
 /**
  * Ends a message (or one route of it) that cannot be processed, as its policy says. A dead letter that cannot be written is tried again for
@@ -71,14 +65,12 @@ export async function giveUp(execution: Execution, given: GivenUp): Promise<'dea
 
 async function writeDeadLetter(execution: Execution, { record, assignment, cause }: GivenUp, topic: string): Promise<boolean> {
   const letter = deadLetterRecord(record, topic, cause)
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await assignment.settle(execution.ports.writeDeadLetter(letter), deadLetterTimeoutMs)
-      return true
-    } catch (error) {
-      if (error instanceof AttemptReleased) return false
+  const end = await untilWritten(
+    execution,
+    assignment,
+    () => execution.ports.writeDeadLetter(letter),
+    (error, retryInMs) => {
       execution.counters.deadLetterFailures++
-      const retryInMs = retryDelay(deadLetterRetry, attempt, execution.ports.random)
       execution.ports.log.error(
         {
           topic,
@@ -90,7 +82,28 @@ async function writeDeadLetter(execution: Execution, { record, assignment, cause
         },
         'the dead letter could not be written; the message stays uncommitted and the write is tried again',
       )
-      if (!(await assignment.wait(retryInMs))) return false
+      return 'again'
+    },
+  )
+  return end === 'written'
+}
+
+/** Writes until the broker has acknowledged it, the partition is given up (`released`), or `failed` sees no sense in it. */
+export async function untilWritten(
+  { ports }: Execution,
+  assignment: Assignment,
+  write: () => Promise<void>,
+  failed: (error: unknown, retryInMs: number) => 'again' | 'refused',
+): Promise<'written' | 'released' | 'refused'> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await assignment.settle(write(), writeTimeoutMs)
+      return 'written'
+    } catch (error) {
+      if (error instanceof AttemptReleased) return 'released'
+      const retryInMs = retryDelay(writeWaits, attempt, ports.random)
+      if (failed(error, retryInMs) === 'refused') return 'refused'
+      if (!(await assignment.wait(retryInMs))) return 'released'
     }
   }
 }

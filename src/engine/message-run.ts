@@ -6,7 +6,7 @@ import { decodeRecord } from './envelope.ts'
 import { type Execution, errorCause, giveUp, type Settlement } from './execution.ts'
 import type { LaneTurn } from './lane-turn.ts'
 import { MessageScope } from './message-scope.ts'
-import { readReplay, restOfRoute } from './replay.ts'
+import { readReplay, readRetry, restOfRoute } from './replay.ts'
 import { runRoute } from './route-run.ts'
 
 /**
@@ -56,18 +56,19 @@ function routeMessage(
   record: SourceRecord,
   turn: LaneTurn | undefined,
 ): Started {
-  if (assignment.topic !== plan.replayTopic) return routeRecord(execution, assignment, plan, record, turn)
+  if (!assignment.isRetry && assignment.topic !== plan.replayTopic) return routeRecord(execution, assignment, plan, record, turn)
   return turn?.follows === true ? 'too-early' : replayMessage(execution, assignment, plan, record)
 }
 
-/** A dead letter that was sent back: its route goes on where it failed. */
+/** A dead letter that was sent back, or a message whose next try is due: its route goes on where it failed. */
 function replayMessage(execution: Execution, assignment: Assignment, plan: SubscriptionPlan, record: SourceRecord): Started {
-  const replay = readReplay(record)
+  const replay = assignment.isRetry ? readRetry(record) : readReplay(record)
+  const kind = assignment.isRetry ? 'retry' : 'replay'
   if (replay === undefined) {
     execution.counters.skipped('replayed-elsewhere')
     return undefined
   }
-  if (typeof replay === 'string') return giveUpMessage(execution, assignment, plan, plan.deadLetter, record, 'replay', replay)
+  if (typeof replay === 'string') return giveUpMessage(execution, assignment, plan, plan.deadLetter, record, kind, replay)
   if (replay.route === undefined) return routeRecord(execution, assignment, plan, replay.record, undefined)
   const rest = restOfRoute(plan, replay)
   const message = decodeMessage(plan, replay.record)
@@ -80,9 +81,15 @@ function replayMessage(execution: Execution, assignment: Assignment, plan: Subsc
       rest,
       replay.results === undefined ? message : message.withResults(replay.results),
       undefined,
+      replay.progress,
     )
   const { record: original, route, action } = replay
-  return giveUpMessage(execution, assignment, plan, plan.deadLetter, original, 'replay', rest, { route, action, results: replay.results })
+  return giveUpMessage(execution, assignment, plan, plan.deadLetter, original, kind, rest, {
+    route,
+    action,
+    results: replay.results,
+    attempts: replay.progress?.attempts,
+  })
 }
 
 function decodeMessage(plan: SubscriptionPlan, record: SourceRecord): MessageScope | DecodeFailure {
@@ -181,13 +188,16 @@ async function giveUpMessage(
   record: SourceRecord,
   type: string,
   message: string,
-  from: Pick<DeadLetterCause, 'route' | 'action' | 'results'> = { route: undefined, action: undefined },
+  from: Pick<DeadLetterCause, 'route' | 'action' | 'results'> & { readonly attempts?: number | undefined } = {
+    route: undefined,
+    action: undefined,
+  },
 ): Promise<Settlement> {
   const outcome = await giveUp(execution, {
     record,
     assignment,
     policy,
-    cause: { group: plan.group, ...from, attempts: 1, type, message, stack: undefined },
+    cause: { group: plan.group, ...from, attempts: from.attempts ?? 1, type, message, stack: undefined },
   })
   if (outcome === 'released') return 'released'
   const counters = execution.counters.route(`${plan.name}/(none)`)

@@ -38,9 +38,9 @@ export type GuardedEnd =
   | { readonly kind: 'lease-lost'; readonly resume: (guarded: Guarded) => Promise<void> }
 
 /** Waits while somebody else works on the key. */
-const busyWaits = { attempts: Number.POSITIVE_INFINITY, backoff: 'exponential', delayMs: 25, maxDelayMs: 1_000, jitter: 'none' } as const
+const busyWaits = { backoff: 'exponential', delayMs: 25, maxDelayMs: 1_000, jitter: 'none' } as const
 /** Waits while the store does not answer. */
-const storeWaits = { attempts: Number.POSITIVE_INFINITY, backoff: 'exponential', delayMs: 100, maxDelayMs: 1_000, jitter: 'full' } as const
+const storeWaits = { backoff: 'exponential', delayMs: 100, maxDelayMs: 1_000, jitter: 'full' } as const
 
 /**
  * Runs a route under a claim on its key: once completed, not once run. Synchronous where the store and the actions are; undefined:

@@ -32,6 +32,8 @@ export interface EnginePorts {
   readonly idempotency?: IdempotencyPort | undefined
   /** Writes a dead letter; resolves when the broker has acknowledged it. */
   readonly writeDeadLetter: (record: DeadLetterRecord) => Promise<void>
+  /** Writes a message to a retry topic of the group; resolves when the broker has acknowledged it. */
+  readonly writeRetry: (record: DeadLetterRecord) => Promise<void>
 }
 
 /** `claimed`: ours, also where it was already. `busy`: somebody else works on the key. A map: it is completed. */

@@ -1,7 +1,8 @@
 import type { RecordHeaders, RoutePlan, SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
 import { isMap } from './decoded-event.ts'
+import { type RouteProgress, readProgress, retryHeaders } from './retry-topic.ts'
 
-/** A dead letter on its way back, as the record it once was. */
+/** A dead letter on its way back, or a message whose next try is due, as the record it once was. */
 export interface Replay {
   readonly record: SourceRecord
   /** The route that failed; undefined where none was involved: the message then runs as a new one does. */
@@ -10,6 +11,17 @@ export interface Replay {
   readonly action: string | undefined
   /** What the actions before it had returned. */
   readonly results: Readonly<Record<string, unknown>> | undefined
+  /** The tries before; undefined for a dead letter: it has all of them again. */
+  readonly progress: RouteProgress | undefined
+}
+
+/** The message in a record of a retry topic; a text for a record that is none. */
+export function readRetry(record: SourceRecord): Replay | string {
+  const progress = readProgress(record)
+  const replay = readReplay(record)
+  if (typeof replay !== 'object' || progress === undefined) return 'the record has not the headers of a message that waits for a retry'
+  const headers = Object.entries(replay.record.headers).filter(([name]) => !retryHeaders.includes(name))
+  return { ...replay, record: { ...replay.record, headers: Object.fromEntries(headers) }, progress }
 }
 
 /** Undefined for a record that only says that a letter went somewhere else; a text for one that is no dead letter. */
@@ -26,6 +38,7 @@ export function readReplay(record: SourceRecord): Replay | string | undefined {
     route: text(record.headers, 'signalbox-route'),
     action: text(record.headers, 'signalbox-action'),
     results: resultsOf(record.headers),
+    progress: undefined,
   }
 }
 
@@ -37,7 +50,7 @@ export function restOfRoute(plan: SubscriptionPlan, { route: id, action, results
   if (action === undefined) return route
   const position = route.actions.findIndex(each => `${each.position}:${each.action.kind}` === action)
   if (position === -1) return `the route ${id} has no action ${action} any more`
-  if (position > 0 && route.keepsResults && results === undefined)
+  if (results === undefined && route.actions.slice(0, position).some(({ as }) => as !== undefined))
     return `the letter does not hold what the actions before ${action} returned`
   return { ...route, actions: route.actions.slice(position) }
 }

@@ -1,13 +1,16 @@
 import type { RetryPolicy } from '../compiler/plan.ts'
 
+/** How long the waits between tries are. */
+type Waits = Pick<RetryPolicy, 'backoff' | 'delayMs' | 'maxDelayMs' | 'jitter'>
+
 /** The wait before try `attempt + 1`, in ms, after try `attempt` (from 1) failed. `full` jitter picks anywhere from 0 up to the wait. */
-export function retryDelay(policy: RetryPolicy, attempt: number, random: () => number): number {
+export function retryDelay(policy: Waits, attempt: number, random: () => number): number {
   const wait = Math.min(policy.maxDelayMs, policy.delayMs * growth(policy.backoff, attempt))
   return policy.jitter === 'full' ? Math.round(wait * random()) : wait
 }
 
 /** The wait before a retry, when the failure itself may say how long the other side asks for; never longer than the policy's longest wait. */
-export function waitAfter(policy: RetryPolicy, attempt: number, failure: unknown, random: () => number): number {
+export function waitAfter(policy: Waits, attempt: number, failure: unknown, random: () => number): number {
   const asked = failure instanceof Error && 'retryAfterMs' in failure ? failure.retryAfterMs : undefined
   const wait = retryDelay(policy, attempt, random)
   return typeof asked === 'number' && asked > 0 ? Math.max(wait, Math.min(policy.maxDelayMs, asked)) : wait

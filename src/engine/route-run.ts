@@ -8,6 +8,7 @@ import { type Execution, errorCause, giveUp, type Settlement } from './execution
 import type { LaneTurn } from './lane-turn.ts'
 import type { MessageScope } from './message-scope.ts'
 import { type Guarded, runOnce } from './once.ts'
+import type { RouteProgress } from './retry-topic.ts'
 
 /**
  * Runs a route on a message. Synchronous (undefined: settled) as long as no action waits and none fails: the hot path of broadcasts
@@ -20,6 +21,7 @@ export function runRoute(
   route: RoutePlan,
   message: MessageScope,
   turn: LaneTurn | undefined,
+  progress?: RouteProgress,
 ): Promise<Settlement> | undefined {
   const refuse = (error: unknown) => {
     const cause = errorCause(error)
@@ -31,7 +33,7 @@ export function runRoute(
     return refuseRoute(execution, assignment, place, route, message, cause)
   }
   try {
-    return startRoute(execution, assignment, place, route, message, turn)?.catch(refuse)
+    return startRoute(execution, assignment, place, route, message, turn, progress)?.catch(refuse)
   } catch (error) {
     return refuse(error)
   }
@@ -44,6 +46,7 @@ function startRoute(
   route: RoutePlan,
   message: MessageScope,
   turn: LaneTurn | undefined,
+  progress: RouteProgress | undefined,
 ): Promise<Settlement> | undefined {
   const counters = execution.counters.route(route.id)
   if (route.when !== undefined && !route.when(message)) {
@@ -56,7 +59,7 @@ function startRoute(
       return refuseRoute(execution, assignment, place, route, message, { type: 'invalid-data', message: wrong, stack: undefined })
   }
   const { idempotency } = route
-  if (idempotency === undefined) return startActions(execution, assignment, place, route, message, turn, counters, undefined)
+  if (idempotency === undefined) return startActions(execution, assignment, place, route, message, turn, counters, undefined, progress)
   return runOnce({
     execution,
     assignment,
@@ -65,7 +68,7 @@ function startRoute(
     plan: idempotency,
     scope: message,
     counters,
-    start: guarded => startActions(execution, assignment, place, route, message, turn, counters, guarded)?.then(ignore),
+    start: guarded => startActions(execution, assignment, place, route, message, turn, counters, guarded, progress)?.then(ignore),
     refuse: cause => refuseRoute(execution, assignment, place, route, message, cause),
   })
 }
@@ -80,6 +83,7 @@ function startActions(
   turn: LaneTurn | undefined,
   counters: RouteCounters,
   guarded: Guarded | undefined,
+  progress: RouteProgress | undefined,
 ): Promise<Settlement> | undefined {
   // A replayed message brings the results of the actions that do not run again.
   const results: Record<string, unknown> | undefined = route.keepsResults ? Object.assign(Object.create(null), message.results) : undefined
@@ -91,9 +95,24 @@ function startActions(
     if (action === undefined) break
     if (action.when !== undefined && !action.when(scope)) continue
     const breaker = execution.breakers.of(route.id, action)
-    if (guarded?.guard.isLost === true || breaker?.isOpen === true || action.action.batch !== undefined)
+    if (guarded?.guard.isLost === true || breaker?.isOpen === true || action.action.batch !== undefined || progress !== undefined)
       return continueRoute(
-        { execution, assignment, route, counters, scope, results, place, guarded, turn, acted, skipped, gaveUp: undefined },
+        {
+          execution,
+          assignment,
+          route,
+          counters,
+          scope,
+          results,
+          place,
+          guarded,
+          turn,
+          progress,
+          values: [],
+          acted,
+          skipped,
+          gaveUp: progress?.gaveUp,
+        },
         position,
         undefined,
       )
@@ -110,7 +129,22 @@ function startActions(
     }
     if (first !== undefined || action.forEach !== undefined)
       return continueRoute(
-        { execution, assignment, route, counters, scope, results, place, guarded, turn, acted, skipped, gaveUp: undefined },
+        {
+          execution,
+          assignment,
+          route,
+          counters,
+          scope,
+          results,
+          place,
+          guarded,
+          turn,
+          progress,
+          values: [],
+          acted,
+          skipped,
+          gaveUp: undefined,
+        },
         position,
         first,
       )
@@ -147,6 +181,7 @@ async function continueRoute(run: RouteRun, position: number, first: FirstTry | 
         : await tryEach(run, action)
     if (end.kind === 'released') return leaveRoute(run)
     if (end.kind === 'lease-lost') return leaveRoute(run, at)
+    if (end.kind === 'moved') return moveRoute(run)
     if (end.kind === 'failed') {
       const outcome = await giveUpAction(run, action, end.error, end.attempts)
       if (outcome === 'released') return leaveRoute(run)
@@ -176,6 +211,12 @@ function endRoute({ guarded, turn, gaveUp, counters }: RouteRun, countWhole: () 
   const count = gaveUp === undefined ? countWhole : () => countGivenUp(counters, gaveUp)
   if (guarded === undefined) count()
   else guarded.end = { kind: gaveUp === undefined ? 'done' : 'given-up', count }
+  return 'settled'
+}
+
+/** It goes on from a retry topic, and takes the claim again there: its next try may be in another process, and meanwhile another message may take the key. */
+function moveRoute({ guarded }: RouteRun): Settlement {
+  if (guarded !== undefined) guarded.end = { kind: 'given-up', count: ignore }
   return 'settled'
 }
 

@@ -1,4 +1,5 @@
 import type { SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
+import { isRetryTopicOf } from '../compiler/retry-topics.ts'
 import { Assignment } from './assignment.ts'
 import { Batches } from './batch.ts'
 import { Breakers } from './breaker.ts'
@@ -10,10 +11,14 @@ import type { LaneTurn } from './lane-turn.ts'
 import type { LimitMember, MessageLimit } from './message-limit.ts'
 import { runMessage, type Started } from './message-run.ts'
 import type { ConsumerPort, EnginePorts, PartitionId } from './ports.ts'
+import { dueAt } from './retry-topic.ts'
 import { Window } from './window.ts'
 
 /** Longest time messages are worked on before sockets, timers and heartbeats get their turn, in ms. */
 const turnMs = 8
+
+/** Timers take no longer ones: the message is then looked at again. */
+const longestTimerMs = 3_600_000
 
 /** Longest wait for the commit that ends a partition or the run, in ms; without it, what is not committed is delivered again. */
 const lastCommitMs = 5_000
@@ -126,7 +131,7 @@ export class SubscriptionProcessor implements LimitMember {
 
   assigned(partitions: readonly PartitionId[]): void {
     for (const { topic, partition } of partitions) {
-      const assignment = new Assignment(topic, partition, this.#ports.clock)
+      const assignment = new Assignment(topic, partition, this.#ports.clock, isRetryTopicOf(this.#plan.group, topic))
       this.#assignments.set(assignment.id, assignment)
     }
   }
@@ -206,7 +211,7 @@ export class SubscriptionProcessor implements LimitMember {
         const assignment = this.#turns.shift()
         if (assignment === undefined) break
         this.#takeSome(assignment, endsAt)
-        if (assignment.backlog.length > 0) this.#turns.push(assignment)
+        if (assignment.backlog.length > 0 && assignment.parked === undefined) this.#turns.push(assignment)
         if (this.#ports.clock.monotonic() >= endsAt) break
       }
     } finally {
@@ -227,7 +232,7 @@ export class SubscriptionProcessor implements LimitMember {
       const end = Math.min(delivery.records.length, delivery.next + this.#plan.batch.size)
       while (delivery.next < end && assignment.takesMessages) {
         const record = delivery.records[delivery.next]
-        if (record === undefined || this.#limit?.take() === false) break
+        if (record === undefined || (assignment.isRetry && this.#parks(assignment, record)) || this.#limit?.take() === false) break
         delivery.next++
         this.counters.received++
         if (this.#scheduler.take(assignment, record, this.#plan.ordering)) {
@@ -241,12 +246,33 @@ export class SubscriptionProcessor implements LimitMember {
         }
       }
       if (!assignment.takesMessages) return
+      if (assignment.parked !== undefined) {
+        this.#commits.moved()
+        return
+      }
       if (delivery.next >= delivery.records.length) {
         assignment.tracker.delivered(delivery.nextOffset)
         assignment.backlog.shift()
       }
       this.#commits.moved()
     } while (this.#ports.clock.monotonic() < endsAt)
+  }
+
+  /**
+   * The partition of a retry topic waits for its next message to be due, and the consumer stays in its group. Those behind it are not looked at: a
+   * topic's waits are alike, and what is done stays below what waits, so that a stop repeats nothing.
+   */
+  #parks(assignment: Assignment, record: SourceRecord): boolean {
+    const waitMs = dueAt(record) - this.#ports.clock.now()
+    if (waitMs <= 0) return false
+    assignment.parked = this.#ports.clock.schedule(Math.min(waitMs, longestTimerMs), () => {
+      assignment.parked = undefined
+      this.#turns.push(assignment)
+      if (this.#inTurn) return
+      this.#turn()
+      this.#keepWindow()
+    })
+    return true
   }
 
   /** Takes out what was delivered and has not started: it will be delivered again. */
@@ -256,6 +282,8 @@ export class SubscriptionProcessor implements LimitMember {
   }
 
   #discardBacklog(assignment: Assignment): void {
+    assignment.parked?.()
+    assignment.parked = undefined
     for (const { records, next } of assignment.backlog) for (const record of records.slice(next)) this.#window.leave(assignment, record)
     assignment.backlog = []
   }

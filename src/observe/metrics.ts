@@ -135,6 +135,18 @@ function subscriptionMetrics({ counter, gauge }: Families, subscriptions: Subscr
     each(s => s.retries),
   )
   counter(
+    'signalbox_retry_topic_messages_total',
+    'Messages that were written to a retry topic',
+    one,
+    each(s => s.retryTopics.messages),
+  )
+  counter(
+    'signalbox_retry_topic_write_failures_total',
+    'Messages that could not be written to a retry topic and are tried again',
+    one,
+    each(s => s.retryTopics.writeFailures),
+  )
+  counter(
     'signalbox_commit_failures_total',
     'Offset commits that did not arrive',
     one,

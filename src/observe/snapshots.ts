@@ -20,6 +20,7 @@ export interface SubscriptionSnapshot {
   readonly pausedPartitions: number
   readonly commitFailures: number
   readonly deadLetterWriteFailures: number
+  readonly retryTopics: { readonly messages: number; readonly writeFailures: number }
   readonly breakers: { readonly opened: number; readonly open: number }
   readonly idempotency: IdempotencySnapshot
   readonly durations: DurationSnapshot

@@ -38,6 +38,8 @@ function restartReason(from: SubscriptionPlan, to: SubscriptionPlan): string | u
     topicsKey(from) !== topicsKey(to) && 'topics',
     from.batch.timeoutMs !== to.batch.timeoutMs && 'batch.timeout',
     from.ordering !== to.ordering && 'ordering',
+    // Those that are needed no longer are read on: messages may still wait in them.
+    to.retryTopics.some(({ topic }) => !from.retryTopics.some(known => known.topic === topic)) && 'retry.mode',
   ].filter(name => name !== false)
   return changed.length === 0 ? undefined : changed.join(', ')
 }

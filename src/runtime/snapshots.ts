@@ -26,6 +26,7 @@ export function snapshotOf(runner: SubscriptionRunner): SubscriptionSnapshot {
     pausedPartitions: assignments.filter(assignment => assignment.paused || assignment.stopped).length,
     commitFailures: counters.commitFailures,
     deadLetterWriteFailures: counters.deadLetterFailures,
+    retryTopics: { messages: counters.retriesInTopics, writeFailures: counters.retryTopicFailures },
     breakers: { opened: counters.breakerOpened, open: counters.breakersOpen },
     idempotency: {
       waits: counters.idempotencyWaits,

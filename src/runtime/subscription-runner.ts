@@ -1,9 +1,10 @@
 import type { Broker, Consumer, ConsumerStatus, RecordSink, TopicPartition } from '../brokers/broker.ts'
-import type { SourceRecord, SubscriptionPlan, TopicSelector } from '../compiler/plan.ts'
+import type { SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
 import type { SubscriptionCounters } from '../engine/counters.ts'
 import type { MessageLimit } from '../engine/message-limit.ts'
 import type { EnginePorts } from '../engine/ports.ts'
 import { type DrainResult, SubscriptionProcessor } from '../engine/subscription-processor.ts'
+import { prepareTopics } from './group-topics.ts'
 
 export interface RunnerOptions {
   readonly plan: SubscriptionPlan
@@ -19,7 +20,8 @@ export interface RunnerOptions {
 }
 
 const firstRetryMs = 500
-const longestRetryMs = 10_000
+/** A broker that comes back is noticed within this. */
+const longestRetryMs = 3_000
 
 /** One subscription at work: its consumer, its processor, and what is known of their state. Starts by itself as soon as the broker can be reached. */
 export class SubscriptionRunner implements RecordSink {
@@ -133,8 +135,10 @@ export class SubscriptionRunner implements RecordSink {
     const { plan, broker, ports } = this.#options
     for (let waitMs = firstRetryMs; !this.#stopped.signal.aborted; waitMs = Math.min(waitMs * 2, longestRetryMs)) {
       try {
+        const topics = await this.#unlessStopped(prepareTopics(plan, broker, ports.log))
+        if (topics === undefined) return
         const group = plan.role === 'fanout' ? undefined : plan.group
-        const options = { group, topics: withReplays(plan), from: plan.from, maxWaitMs: plan.batch.timeoutMs }
+        const options = { group, topics, from: plan.from, maxWaitMs: plan.batch.timeoutMs }
         const consumer = await broker.consume(options, this)
         this.#consumer = consumer
         this.#processor.attach(consumer)
@@ -147,6 +151,17 @@ export class SubscriptionRunner implements RecordSink {
         await this.#pause(waitMs)
       }
     }
+  }
+
+  /** Undefined where the runner stops first: a broker that does not answer must not hold that up. */
+  #unlessStopped<T>(work: Promise<T>): Promise<T | undefined> {
+    const { signal } = this.#stopped
+    return new Promise((resolve, reject) => {
+      const stop = () => resolve(undefined)
+      signal.addEventListener('abort', stop)
+      if (signal.aborted) stop()
+      work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+    })
   }
 
   #pause(ms: number): Promise<void> {
@@ -162,8 +177,4 @@ export class SubscriptionRunner implements RecordSink {
       if (signal.aborted) end()
     })
   }
-}
-
-function withReplays({ topics, replayTopic }: SubscriptionPlan): TopicSelector {
-  return replayTopic === undefined ? topics : { ...topics, optional: [replayTopic] }
 }

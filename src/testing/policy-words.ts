@@ -8,7 +8,8 @@ export function policyWords(
 ): string {
   const attempts =
     retry.attempts === 1 ? `1 attempt of ${durationWords(timeoutMs)}` : `${retry.attempts} attempts of ${durationWords(timeoutMs)}`
-  const waits = retry.attempts === 1 ? '' : `, waiting ${retry.jitter === 'full' ? 'up to ' : ''}${waitWords(retry)}`
+  const where = retry.mode === 'topics' ? 'waiting in retry topics' : 'waiting'
+  const waits = retry.attempts === 1 ? '' : `, ${where} ${retry.jitter === 'full' ? 'up to ' : ''}${waitWords(retry)}`
   return `${attempts}${waits}; then ${deadLetterWords(deadLetter, topic)}`
 }
 

@@ -1,7 +1,7 @@
 import type { ActionPlan, Attempt, BatchUse, RoutePlan, RoutingPlan, SubscriptionPlan } from '../compiler/plan.ts'
 import type { Scope } from '../compiler/scope.ts'
 import { SubscriptionCounters } from '../engine/counters.ts'
-import type { EngineLog, IdempotencyPort } from '../engine/ports.ts'
+import type { DeadLetterRecord, EngineLog, IdempotencyPort } from '../engine/ports.ts'
 import { SubscriptionProcessor } from '../engine/subscription-processor.ts'
 import { IdempotencyKeys } from '../runtime/idempotency-keys.ts'
 import { encodeMessage, testEpoch } from './encode-message.ts'
@@ -64,7 +64,7 @@ const silentLog: EngineLog = { debug: silent, info: silent, warn: silent, error:
 
 function startProcessor(plan: SubscriptionPlan, clock: VirtualClock, recorder: Recorder, idempotency: IdempotencyPort) {
   const counters = new SubscriptionCounters()
-  const processor = new SubscriptionProcessor({
+  const processor: SubscriptionProcessor = new SubscriptionProcessor({
     plan,
     counters,
     rebalanceMs: 0,
@@ -75,16 +75,25 @@ function startProcessor(plan: SubscriptionPlan, clock: VirtualClock, recorder: R
       log: silentLog,
       idempotency,
       writeDeadLetter: recorder.writeDeadLetter,
+      writeRetry: async retry => deliverRetry(processor, retry, clock.now()),
     },
   })
   processor.attach({ pause: silent, resume: silent, commit: async () => {} })
   return { processor, counters }
 }
 
+/** Its place is the end of the topic's one partition, where it waits until it is due. */
+function deliverRetry(processor: SubscriptionProcessor, retry: DeadLetterRecord, timestamp: number): void {
+  const assignment = [...processor.assignments].find(({ topic }) => topic === retry.topic)
+  const offset = Math.max(0, assignment?.highWatermark ?? 0)
+  processor.records(retry.topic, 0, [{ ...retry, partition: 0, offset, timestamp }], offset + 1, offset + 1)
+}
+
 function deliver(processor: SubscriptionProcessor, given: CaseInput['given']): void {
   const { plan } = processor
   const read = given.filter(({ topic }) => readsTopic(plan, topic))
-  processor.assigned([...new Set(read.map(({ topic }) => topic))].map(topic => ({ topic, partition: 0 })))
+  const topics = new Set([...read, ...plan.retryTopics].map(({ topic }) => topic))
+  processor.assigned([...topics].map(topic => ({ topic, partition: 0 })))
   for (const [message, offset] of withOffsets(read))
     processor.records(message.topic, 0, [encodeMessage(plan.envelope, message, message.topic, offset)], offset + 1, offset + 1)
 }

@@ -33,7 +33,7 @@ function processor(): SubscriptionProcessor {
   const plan = { ...subscription(routes), match: (event: string | undefined) => byEvent.get(event) ?? [] }
   const made = new SubscriptionProcessor({
     plan,
-    ports: { clock: stillClock, random: Math.random, log, writeDeadLetter: async () => {} },
+    ports: { clock: stillClock, random: Math.random, log, writeDeadLetter: async () => {}, writeRetry: async () => {} },
     rebalanceMs: 0,
   })
   made.attach({ pause() {}, resume() {}, commit: async () => {} })

@@ -175,7 +175,7 @@ routes:
       { router: { defaults: { timeout: '5s', retry: { backoff: 'fixed', maxDelay: '1m' } } } },
     )
     const [one, two] = plan.routes
-    const shared = { backoff: 'fixed', delayMs: 2_000, maxDelayMs: 60_000 }
+    const shared = { mode: 'in-order', backoff: 'fixed', delayMs: 2_000, maxDelayMs: 60_000 }
     expect(plan.retry).toEqual({ ...shared, attempts: 5, jitter: 'full' })
     expect(one?.retry).toEqual({ ...shared, attempts: 3, jitter: 'full' })
     expect(one?.actions[0]).toMatchObject({ retry: { ...shared, attempts: 3, jitter: 'none' }, timeoutMs: 4_000 })

@@ -4,7 +4,7 @@ import { compileMatcher, eventPatternFault } from '../../src/compiler/event-matc
 import type { RoutePlan } from '../../src/compiler/plan.ts'
 
 function route(name: string, events: readonly string[]): RoutePlan {
-  const retry = { attempts: 1, backoff: 'fixed', delayMs: 0, maxDelayMs: 0, jitter: 'none' } as const
+  const retry = { attempts: 1, backoff: 'fixed', delayMs: 0, maxDelayMs: 0, jitter: 'none', mode: 'in-order' } as const
   return {
     name,
     id: name,

@@ -3,7 +3,7 @@ import type { BatchMember, BatchOutcome } from '../../src/compiler/plan.ts'
 import { Harness, type HarnessOptions, type Held, held } from './harness.ts'
 import { action, batchAction, envelope, route, stopOnFailure, subscription } from './plan-builders.ts'
 
-const retry = { attempts: 3, backoff: 'fixed', delayMs: 1_000, maxDelayMs: 1_000, jitter: 'none' } as const
+const retry = { attempts: 3, backoff: 'fixed', delayMs: 1_000, maxDelayMs: 1_000, jitter: 'none', mode: 'in-order' } as const
 const fine: BatchOutcome = { value: null }
 
 interface Call {

@@ -4,7 +4,7 @@ import { Harness } from './harness.ts'
 import { action, type Run, route, subscription } from './plan-builders.ts'
 
 const policy = { failures: 3, resetMs: 1_000 }
-const retry = { attempts: 2, backoff: 'fixed', delayMs: 100, maxDelayMs: 100, jitter: 'none' } as const
+const retry = { attempts: 2, backoff: 'fixed', delayMs: 100, maxDelayMs: 100, jitter: 'none', mode: 'in-order' } as const
 
 /** One action behind a breaker; `dependency.error` is what it throws while it is down. */
 function guarded(changes: { readonly attempts?: number; readonly concurrency?: number; readonly isAsync?: boolean } = {}) {

@@ -14,6 +14,8 @@ export interface HarnessOptions {
   readonly onLimit?: () => void
   readonly random?: () => number
   readonly writeDeadLetter?: (letter: DeadLetterRecord) => Promise<void>
+  /** Before the message stands in its retry topic. */
+  readonly writeRetry?: (retry: DeadLetterRecord) => Promise<void>
   readonly commit?: ConsumerPort['commit']
   /** Made over the harness's clock. */
   readonly idempotency?: (clock: VirtualClock) => IdempotencyPort
@@ -44,13 +46,17 @@ export function held<T = unknown>(): Held<T> {
   return { promise, resolve, reject }
 }
 
-/** A processor in virtual time between a broker that records what it is told and a dead-letter topic that keeps what it gets. */
+/**
+ * A processor in virtual time between a broker that records what it is told, a dead-letter topic that keeps what it gets, and retry topics that
+ * deliver it.
+ */
 export class Harness {
   readonly clock = new VirtualClock()
   readonly processor: SubscriptionProcessor
   /** Each inner list is one request. */
   readonly commits: (readonly Commit[])[] = []
   readonly letters: DeadLetterRecord[] = []
+  readonly retries: DeadLetterRecord[] = []
   readonly log: LogLine[] = []
   readonly paused = new Set<string>()
   /** Pauses and resumes in order: `pause orders/0`. */
@@ -69,6 +75,10 @@ export class Harness {
         log: this.#recordingLog(),
         idempotency: options.idempotency?.(this.clock),
         writeDeadLetter: options.writeDeadLetter ?? keep,
+        writeRetry: async retry => {
+          await options.writeRetry?.(retry)
+          this.#deliverRetry(retry)
+        },
       },
       rebalanceMs: options.rebalanceMs ?? 5_000,
       limit:
@@ -82,6 +92,7 @@ export class Harness {
         this.commits.push(offsets)
       },
     })
+    this.processor.assigned(plan.retryTopics.map(({ topic }) => ({ topic, partition: 0 })))
     this.processor.assigned((options.partitions ?? [0]).map(partition => ({ topic: 'orders', partition })))
   }
 
@@ -105,16 +116,22 @@ export class Harness {
   }
 
   position(partition = 0): number | undefined {
-    return [...this.processor.assignments].find(assignment => assignment.partition === partition)?.tracker.position
+    return [...this.processor.assignments].find(each => each.topic === 'orders' && each.partition === partition)?.tracker.position
   }
 
   /** The last offset committed for a partition. */
-  committed(partition = 0): number | undefined {
-    return this.commits.flat().findLast(commit => commit.partition === partition)?.offset
+  committed(partition = 0, topic = 'orders'): number | undefined {
+    return this.commits.flat().findLast(commit => commit.topic === topic && commit.partition === partition)?.offset
   }
 
   logged(level: LogLine['level']): readonly string[] {
     return this.log.filter(line => line.level === level).map(line => line.message)
+  }
+
+  #deliverRetry(retry: DeadLetterRecord): void {
+    const offset = this.retries.filter(({ topic }) => topic === retry.topic).length
+    this.retries.push(retry)
+    this.processor.records(retry.topic, 0, [{ ...retry, partition: 0, offset, timestamp: this.clock.now() }], offset + 1, offset + 1)
   }
 
   #note(what: 'pause' | 'resume', partitions: readonly PartitionId[]): void {

@@ -14,7 +14,14 @@ import type { Scope } from '../../src/compiler/scope.ts'
 export type Run = (scope: Scope, attempt: Attempt) => unknown
 
 /** Waits that are easy to add up: 100 ms, 200 ms, 400 ms. */
-export const steadyRetry: RetryPolicy = { attempts: 5, backoff: 'exponential', delayMs: 100, maxDelayMs: 30_000, jitter: 'none' }
+export const steadyRetry: RetryPolicy = {
+  attempts: 5,
+  backoff: 'exponential',
+  delayMs: 100,
+  maxDelayMs: 30_000,
+  jitter: 'none',
+  mode: 'in-order',
+}
 
 export const noDeadLetter = { kind: 'none', onFailure: 'skip' } as const satisfies DeadLetterPolicy
 
@@ -77,6 +84,7 @@ export function subscription(routes: readonly RoutePlan[], overrides: Partial<Su
     group: 'app.shop',
     topics: { names: ['orders'], patterns: [] },
     replayTopic: 'app.shop.signalbox-replay',
+    retryTopics: [],
     from: { kind: 'latest' },
     role: 'work',
     ordering: 'key',

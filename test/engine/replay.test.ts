@@ -5,7 +5,7 @@ import { Harness } from './harness.ts'
 import { action, envelope, noting, type Run, record, route, subscription } from './plan-builders.ts'
 
 const topic = 'app.shop.signalbox-replay'
-const once = { attempts: 1, backoff: 'fixed', delayMs: 0, maxDelayMs: 0, jitter: 'none' } as const
+const once = { attempts: 1, backoff: 'fixed', delayMs: 0, maxDelayMs: 0, jitter: 'none', mode: 'in-order' } as const
 
 const fails: Run = () => {
   throw new TypeError('no')

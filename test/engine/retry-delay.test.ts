@@ -9,6 +9,7 @@ const policy = (overrides: Partial<RetryPolicy>): RetryPolicy => ({
   delayMs: 500,
   maxDelayMs: 30_000,
   jitter: 'none',
+  mode: 'in-order',
   ...overrides,
 })
 

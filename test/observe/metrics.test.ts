@@ -20,6 +20,7 @@ function subscription(changes: Partial<SubscriptionSnapshot> = {}): Subscription
     pausedPartitions: 0,
     commitFailures: 0,
     deadLetterWriteFailures: 0,
+    retryTopics: { messages: 0, writeFailures: 0 },
     breakers: { opened: 0, open: 0 },
     idempotency: { waits: 0, leasesLost: 0, storeFailures: 0, waitingForStore: 0, isUnshared: false },
     durations: { boundsMs: [10, 1000], counts: [0, 0, 0], sumMs: 0 },
@@ -76,11 +77,14 @@ describe('a subscription', () => {
       pausedPartitions: 1,
       commitFailures: 9,
       deadLetterWriteFailures: 11,
+      retryTopics: { messages: 12, writeFailures: 13 },
     })
     const { samples } = parse(await metricsOf({ subscriptions: () => [orders] }).text())
     const read = (name: string, labels = '') => samples.get(`${name}{subscription="orders"${labels}}`)
     expect(read('signalbox_messages_received_total')).toBe(10)
     expect(read('signalbox_messages_settled_total')).toBe(7)
+    expect(read('signalbox_retry_topic_messages_total')).toBe(12)
+    expect(read('signalbox_retry_topic_write_failures_total')).toBe(13)
     expect(read('signalbox_messages_unmatched_total')).toBe(1)
     expect(read('signalbox_messages_undecodable_total')).toBe(2)
     expect(read('signalbox_route_outcomes_total', ',route="orders/paid",outcome="dead_lettered"')).toBe(2)

@@ -177,6 +177,10 @@ describe('explain', () => {
     const printed = formatExplanation(explain({ 'routes/shop.yaml': shop }, created({ user_id: 7, total: 5 })), { color: false })
     expect(printed).toContain('✓ shop/created\n    1 invoke routes/receipt.ts\n    2 broadcast private-user.7  event: order.confirmed\n')
     expect(printed).toContain('each action: 3 attempts of 5s, waiting 100ms, 200ms; then to orders.dlq')
+    const inTopics = shop.replace('jitter: none', 'jitter: none, mode: topics')
+    expect(formatExplanation(explain({ 'routes/shop.yaml': inTopics }, created({ user_id: 7 })), { color: false })).toContain(
+      'each action: 3 attempts of 5s, waiting in retry topics 100ms, 200ms; then to orders.dlq',
+    )
     expect(printed).toContain('✗ shop/large\n    `when` does not hold')
     expect(printed).toMatch(/1 of 2 routes take the message; nothing was executed\n$/)
   })

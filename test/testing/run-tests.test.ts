@@ -53,6 +53,20 @@ describe('a test of routes', () => {
     expect(await failures(`  - name: a\n${given}${mocked}${expected}`)).toEqual([])
   })
 
+  test('retries through topics take no time either, and say the same', async () => {
+    const inTopics = route
+      .replace('jitter: none', 'jitter: none, mode: topics')
+      .replace('topics: [orders]', 'topics: [orders]\nordering: none')
+    const mended =
+      '    mocks: { ../handlers/receipt.ts: { throws: down, times: 2, returns: { url: /r } } }\n' +
+      '    expect: { invocations: [{ attempts: 3 }], broadcasts: [{ data: { url: /r } }], emits: [{ key: k }], attempts: 3, deadLetters: [] }\n'
+    const broken =
+      '    mocks: { ../handlers/receipt.ts: { throws: down } }\n' +
+      '    expect: { attempts: 3, broadcasts: [], deadLetters: [{ topic: orders.dlq, route: orders/created, action: "0:invoke", attempts: 3, error: down }] }\n'
+    const cases = `  - name: mended\n${given}${mended}  - name: broken\n${given}${broken}`
+    expect(await failures(cases, { 'routes/orders.yaml': inTopics })).toEqual([])
+  })
+
   test('a handler without a mock runs for real, also what it broadcasts itself', async () => {
     const expected = '    expect: { broadcasts: [{ channel: log, data: { attempt: 1 } }, { channel: user.7, data: { url: /r/7 } }] }\n'
     expect(await failures(`  - name: a\n${given}${expected}`)).toEqual([])
