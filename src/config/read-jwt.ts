@@ -6,6 +6,8 @@ import { problemAt, type SourceDocument, type ValuePath } from './source-documen
 
 const keyNames = ['secret', 'publicKey', 'jwks'] as const
 const longestToleranceMs = 60_000
+/** In bits (RFC 7518, section 3.3). */
+const smallestRsaKey = 2_048
 const defaults = { secret: ['HS256'], key: ['RS256', 'ES256'] } as const
 
 type Report = (name: string, message: string, hint: string) => void
@@ -82,6 +84,10 @@ function fits(type: string | undefined, curve: string | undefined, algorithm: Jw
 function checkKey(pem: string, algorithms: readonly JwtAlgorithm[], report: Report): void {
   try {
     const { asymmetricKeyType, asymmetricKeyDetails } = createPublicKey(pem)
+    if (asymmetricKeyType === 'rsa' && (asymmetricKeyDetails?.modulusLength ?? 0) < smallestRsaKey) {
+      report('publicKey', `An RSA key has at least ${smallestRsaKey} bits`, 'Sign tokens with a larger key, or with an EC key')
+      return
+    }
     if (algorithms.some(algorithm => fits(asymmetricKeyType, asymmetricKeyDetails?.namedCurve, algorithm))) return
     const written = `${asymmetricKeyType} ${asymmetricKeyDetails?.namedCurve ?? ''}`.trim()
     report('publicKey', `No algorithm here fits a key of type ${written}`, `Set \`algorithms\`; they are ${algorithms.join(', ')}`)

@@ -73,6 +73,7 @@ class PusherServer implements RealtimeServer {
   readonly #options: RealtimeServerOptions
   readonly #settings: LiveSettings
   readonly #counters = new Counters()
+  readonly #stopping = new AbortController()
   readonly #connections: Connections
   readonly #appsById: ReadonlyMap<string, AppChannels>
   readonly #webhooks: ReadonlyMap<AppChannels, Webhooks>
@@ -161,6 +162,8 @@ class PusherServer implements RealtimeServer {
 
   async #close(graceMs: number): Promise<void> {
     this.#sockets.stopAccepting()
+    // Clients whose token could not be checked by now try elsewhere.
+    this.#stopping.abort()
     const stopped = [this.#public, this.#admin].map(stopListening)
     const spreadMs = Math.min(graceMs * spreadShare, this.#connections.bySocketId.size * spreadPerSocketMs)
     const told = [...this.#webhooks.values()].map(webhooks => webhooks.close(graceMs))
@@ -177,7 +180,7 @@ class PusherServer implements RealtimeServer {
   }
 
   #channelsOf(app: ResolvedApp): AppChannels {
-    const tokens = app.jwt === undefined ? undefined : new TokenVerifier(app.jwt, this.#options.log)
+    const tokens = app.jwt === undefined ? undefined : new TokenVerifier(app.jwt, this.#options.log, this.#stopping.signal)
     return new AppChannels(app, this.#counters, this.#settings, tokens)
   }
 

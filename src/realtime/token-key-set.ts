@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks'
-import { createRemoteJWKSet, customFetch, type JWTVerifyGetKey } from 'jose'
+import { createRemoteJWKSet, customFetch, type FetchImplementation, type JWTVerifyGetKey } from 'jose'
 import type { RealtimeLog } from './settings.ts'
 
 const answerWithinMs = 5_000
@@ -16,18 +16,20 @@ export class KeySetError extends Error {
   readonly code = 'key-set-unavailable'
 }
 
+type KeySetRequest = Parameters<FetchImplementation>[1]
+
 /** The JSON Web Key Set at the one address that the configuration names: addresses in tokens (`jku`, `x5u`) are never followed, redirects neither. */
-export function remoteKeySet(url: string, log: RealtimeLog): JWTVerifyGetKey {
+export function remoteKeySet(url: string, log: RealtimeLog, stopping: AbortSignal): JWTVerifyGetKey {
   let failedAt: number | undefined
-  const fetchBounded = async (address: string, options: RequestInit): Promise<Response> => {
+  const fetchBounded = async (address: string, { signal, ...options }: KeySetRequest): Promise<Response> => {
     if (failedAt !== undefined && performance.now() - failedAt < restAfterFailureMs) throw new KeySetError('The last request has failed')
     try {
-      const body = await read(await fetch(address, options))
+      const body = await read(await fetch(address, { ...options, signal: AbortSignal.any([signal, stopping]) }))
       failedAt = undefined
       return new Response(body)
     } catch (error) {
       failedAt = performance.now()
-      log.error({ err: error, host: new URL(url).host }, 'the key set of tokens could not be fetched')
+      if (!stopping.aborted) log.error({ err: error, host: new URL(url).host }, 'the key set of tokens could not be fetched')
       throw new KeySetError('The key set could not be fetched', { cause: error })
     }
   }

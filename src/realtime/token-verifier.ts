@@ -23,7 +23,8 @@ export class TokenVerifier {
   readonly #clockToleranceMs: number
   readonly #log: RealtimeLog
 
-  constructor({ key, algorithms, issuer, audience, clockToleranceMs }: JwtConfig, log: RealtimeLog) {
+  /** `stopping` ends a request for keys that is under way. */
+  constructor({ key, algorithms, issuer, audience, clockToleranceMs }: JwtConfig, log: RealtimeLog, stopping: AbortSignal) {
     const options: JWTVerifyOptions = {
       algorithms: [...algorithms],
       requiredClaims: ['exp', 'sub'],
@@ -34,7 +35,7 @@ export class TokenVerifier {
     this.#clockToleranceMs = clockToleranceMs
     this.#log = log
     if (key.kind === 'jwks') {
-      const keys = remoteKeySet(key.url, log)
+      const keys = remoteKeySet(key.url, log, stopping)
       this.#claims = async token => (await jwtVerify(token, keys, options)).payload
     } else {
       const known = key.kind === 'secret' ? createSecretKey(key.secret, 'utf8') : createPublicKey(key.pem)

@@ -7,6 +7,8 @@ const route = 'topics: orders\nroutes: { a: { actions: [broadcast: news] } }\n'
 const env = { JWT_SECRET: 'a secret of at least 32 characters' }
 const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ type: 'spki', format: 'pem' }).toString()
 
+const smallRsa = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export({ type: 'spki', format: 'pem' }).toString()
+
 function load(jwt: string, files: Record<string, string> = {}, mode: LoadMode = 'run', variables: Record<string, string> = env) {
   const text = `server:\n  apps:\n    - id: a\n      key: a\n      secret: only-for-tests\n      jwt: { ${jwt} }\n`
   return loadFiles({ 'routes/a.yaml': route, 'router.yaml': text, ...files }, { mode, env: variables })
@@ -64,6 +66,7 @@ test.each([
     'publicKey: key.pem, algorithms: [RS256]',
     'No algorithm here fits a key of type ec prime256v1',
   ],
+  ['an RSA key that is too small', 'publicKey: small.pem', 'An RSA key has at least 2048 bits'],
   ['a key that is none', 'publicKey: bad.pem', 'The key cannot be used'],
   ['a file that is missing', 'publicKey: gone.pem', 'The file cannot be read: it does not exist'],
   ['a file without a public key', 'publicKey: routes/a.yaml', 'The file holds no PEM block of type PUBLIC KEY'],
@@ -72,7 +75,7 @@ test.each([
   ['clocks that are far apart', 'secret: "${JWT_SECRET}", clockTolerance: 1h', 'Clocks may be at most 1m apart'],
   ['a key that does not exist', 'secret: "${JWT_SECRET}", leeway: 5s', '`leeway` is no key of `jwt`'],
 ])('%s is told at its place', async (_what, jwt, message) => {
-  const files = { 'key.pem': ec, 'bad.pem': '-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n' }
+  const files = { 'key.pem': ec, 'small.pem': smallRsa, 'bad.pem': '-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n' }
   const { problems } = await load(jwt, files, 'run', { ...env, SHORT: 'hunter2-hunter2' })
   expect(problems[0]).toMatchObject({ severity: 'error', file: 'router.yaml', range: { start: { line: 6 } } })
   expect(`${problems[0]?.message} ${problems[0]?.hint}`).toContain(message)

@@ -397,6 +397,25 @@ describe('keys', () => {
     expect(server.stats().refusals).toEqual({ token: 4 })
   })
 
+  test('stopping does not wait for a key set that does not answer', async () => {
+    let asked = 0
+    const jwt = await keyServer(() => {
+      asked += 1
+    })
+    const { server, port, http } = await start(jwt)
+    const text = await token(ada, es256('one'))
+    const client = rawClient(port, withToken(text))
+    const stream = fetch(`${http}/sse?channels=private-user.ada&token=${text}`)
+    await until(() => asked === 1)
+    const established = await connectedClient(port)
+    established.send({ event: 'pusher:subscribe', data: { channel: 'private-user.ada', auth: text } })
+    await established.settled()
+    await server.close({ graceMs: 500 })
+    expect((await client.closed).code).toBe(1006)
+    expect((await established.closed).code).toBe(4100)
+    expect((await stream).status).toBe(503)
+  })
+
   test('a socket that goes while its token is checked leaves nothing behind', async () => {
     const waiting: (() => void)[] = []
     const jwt = await keyServer((_request, response) => waiting.push(() => response.end('{"keys":[]}')))
