@@ -105,7 +105,7 @@ function renderer(parts: BroadcastParts): CompiledAction['render'] {
     const keeping: Hub = {
       hasSubscribers: () => true,
       broadcast: (app, channel, event, data, except) =>
-        sent.push({
+        void sent.push({
           action: 'broadcast',
           channel,
           event,
@@ -114,22 +114,24 @@ function renderer(parts: BroadcastParts): CompiledAction['render'] {
           ...(parts.isAppChosen ? { app } : {}),
         }),
     }
-    return general(keeping, parts)(scope, attempt) ?? sent
+    const signal = general(keeping, parts)(scope, attempt)
+    return signal instanceof ActionSignal ? signal : sent
   }
 }
 
-type Run = (scope: Scope, attempt: Attempt) => ActionSignal | undefined
+/** A promise where a history takes time to keep the event. */
+type Run = (scope: Scope, attempt: Attempt) => ActionSignal | undefined | Promise<void>
 
 /** One channel, the message's own name and data: most broadcasts are this. */
 function passThrough(hub: Hub, app: string, renderChannel: Template<string>): Run {
-  return scope => {
+  return (scope, attempt) => {
     const { event, data } = scope
     if (event === undefined) return noEvent
     if (data === undefined || data === null) return nullData
     if (data instanceof Uint8Array) return binaryData
     const channel = renderChannel(scope)
-    if (hub.hasSubscribers(app, channel)) hub.broadcast(app, channel, event, data)
-    return undefined
+    if (!hub.hasSubscribers(app, channel)) return undefined
+    return hub.broadcast(app, channel, event, data, undefined, attempt) ?? undefined
   }
 }
 
@@ -141,7 +143,7 @@ function general(hub: Hub, parts: BroadcastParts): Run {
   const renderData = parts.data?.render
   const isDataNeeded = parts.data?.canFail === true
   const readExcept = parts.except === undefined ? undefined : optionalText(parts.except)
-  return scope => {
+  return (scope, attempt) => {
     if (renderEvent === undefined && scope.event === undefined) return noEvent
     if (scope.data === undefined || scope.data === null) return nullData
     if (renderData === undefined && scope.data instanceof Uint8Array) return binaryData
@@ -156,10 +158,18 @@ function general(hub: Hub, parts: BroadcastParts): Run {
     const data = renderData === undefined ? scope.data : renderData(scope)
     if (data === undefined || data === null) return nullData
     if (data instanceof Uint8Array) return binaryData
-    if (hub.hasSubscribers(app, channel)) hub.broadcast(app, channel, event, data, except)
-    for (const other of others) if (hub.hasSubscribers(app, other)) hub.broadcast(app, other, event, data, except)
-    return undefined
+    let pending = hub.hasSubscribers(app, channel) ? hub.broadcast(app, channel, event, data, except, attempt) : undefined
+    for (const other of others) {
+      if (hub.hasSubscribers(app, other)) pending = both(pending, hub.broadcast(app, other, event, data, except, attempt))
+    }
+    return pending ?? undefined
   }
+}
+
+/** What has to be waited for, if anything: both, even where one fails, so that no rejection is nobody's. */
+function both(one: void | Promise<void>, other: void | Promise<void>): void | Promise<void> {
+  if (one === undefined || other === undefined) return one ?? other
+  return Promise.all([one, other]).then(() => undefined)
 }
 
 /** A lone path that is missing or null is no name at all, rather than an error. */

@@ -26,7 +26,10 @@ export function handlerContext(
       refuseAfterEnd(attempt)
       const app = options?.app ?? onlyApp
       if (app === undefined) throw new PermanentError('ctx.broadcast must name its app: router.yaml has several')
-      ports.broadcast.broadcast(app, channel, event, data, options?.except)
+      const kept = ports.broadcast.broadcast(app, channel, event, data, options?.except)
+      // A handler need not wait for it.
+      kept?.catch(() => {})
+      return kept
     },
     async emit(message) {
       refuseAfterEnd(attempt)

@@ -31,7 +31,7 @@ export interface HandlerContext {
   /** `with:` beside the action, its templates rendered for this message. */
   readonly with: Readonly<Record<string, unknown>>
   /** Sends an event to the sockets of a channel. Throws once the attempt is over. */
-  broadcast(channel: string, event: string, data: unknown, options?: BroadcastOptions): void
+  broadcast(channel: string, event: string, data: unknown, options?: BroadcastOptions): void | Promise<void>
   /** Writes a record; resolves when the broker has it. Rejects once the attempt is over. */
   emit(message: EmitMessage): Promise<void>
 }

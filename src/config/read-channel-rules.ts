@@ -3,7 +3,7 @@ import type { Problem } from '../diagnostics/problem.ts'
 import { arePatternsTied, parseChannelPattern } from './channel-pattern.ts'
 import type { ConfigReader } from './config-reader.ts'
 import { handlerExtensions, splitHandlerPath } from './handler-path.ts'
-import type { AuthorizeUse, ChannelLimits, ChannelRule, ConflateRule } from './router-config.ts'
+import type { AuthorizeUse, ChannelLimits, ChannelRule, ConflateRule, HistoryRule } from './router-config.ts'
 import { problemAt, type SourceDocument, type ValuePath } from './source-document.ts'
 
 /** `channels:` of router.yaml. What cannot work is left out and reported. */
@@ -24,6 +24,7 @@ export function readChannelRules(reader: ConfigReader, fileExists: (file: string
       authorize,
       clientEvents: booleanOr(reader.value([...path, 'clientEvents'])),
       conflate: readConflate(reader, path),
+      history: readHistory(reader, [...path, 'history']),
       limits: readLimits(reader, [...path, 'limits']),
     })
   }
@@ -98,6 +99,15 @@ function readConflate(reader: ConfigReader, path: ValuePath): ConflateRule | und
       .text([...path, 'by'])
       ?.split('.')
       .slice(1),
+  }
+}
+
+function readHistory(reader: ConfigReader, path: ValuePath): HistoryRule | undefined {
+  if (reader.map(path) === undefined) return undefined
+  return {
+    size: reader.number([...path, 'size'], 100),
+    ttlMs: reader.duration([...path, 'ttl'], 600_000),
+    bytes: reader.size([...path, 'bytes'], 1_048_576),
   }
 }
 

@@ -34,6 +34,7 @@ export function readServer(reader: ConfigReader, context: PemContext): ServerCon
       memberInfo: size('memberInfo', 1_024),
       userId: limit('userId', 128),
       cachedChannels: limit('cachedChannels', 10_000),
+      history: size('history', 67_108_864),
       apiChannels: limit('apiChannels', 100),
       apiBatch: limit('apiBatch', 10),
     },

@@ -195,6 +195,8 @@ export interface ServerLimits {
   readonly userId: number
   /** Cache channels of an app whose last event is kept. */
   readonly cachedChannels: number
+  /** Bytes for the histories of all channels. */
+  readonly history: number
   /** Channels of one event over the HTTP API. */
   readonly apiChannels: number
   /** Events of one batch over the HTTP API. */
@@ -224,7 +226,16 @@ export interface ChannelRule {
   /** Undefined: as the app has it. */
   readonly clientEvents: boolean | undefined
   readonly conflate: ConflateRule | undefined
+  /** Undefined: nothing is kept. */
+  readonly history: HistoryRule | undefined
   readonly limits: ChannelLimits
+}
+
+/** What is kept of a channel; the oldest events go as soon as one of the three is exceeded. */
+export interface HistoryRule {
+  readonly size: number
+  readonly ttlMs: number
+  readonly bytes: number
 }
 
 /** The module an `authorize:` names, and where it stands. */

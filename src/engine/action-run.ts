@@ -2,6 +2,7 @@ import { type ActionPlan, ActionSignal, type BatchOutcome, type RetryTopic, type
 import { TemplateError } from '../compiler/scope.ts'
 import type { Assignment } from './assignment.ts'
 import { AttemptReleased, AttemptRun, isPermanent } from './attempt-run.ts'
+import { AwayWait, keepsAttempt } from './away-wait.ts'
 import { type Batch, LeftBehind } from './batch.ts'
 import type { Admission, Breaker } from './breaker.ts'
 import { LeaseLost } from './claim-guard.ts'
@@ -65,6 +66,20 @@ export async function tryAction(
   element: number | undefined,
   first: FirstTry | undefined,
 ): Promise<ActionEnd> {
+  const away = new AwayWait(run.execution, { route: run.route.id, action: actionName(action) })
+  const end = await tryAgain(run, action, scope, element, first, away)
+  away.end(end.kind === 'value')
+  return end
+}
+
+async function tryAgain(
+  run: RouteRun,
+  action: ActionPlan,
+  scope: MessageScope,
+  element: number | undefined,
+  first: FirstTry | undefined,
+  away: AwayWait,
+): Promise<ActionEnd> {
   const { assignment, execution } = run
   const breaker = execution.breakers.of(run.route.id, action)
   const turn = element === undefined && run.turn?.heading === action ? run.turn : undefined
@@ -102,6 +117,13 @@ export async function tryAction(
       return atItsTurn(turn, { kind: 'value', value: outcome.value })
     }
     const failure = outcome.error
+    if (keepsAttempt(failure)) {
+      breaker?.leave(admission)
+      turn?.again()
+      if (!(await away.pause(assignment, failure))) return { kind: 'released' }
+      number--
+      continue
+    }
     const isUsedUp = breaker === undefined || tellBreaker(breaker, admission, failure, scope, batch)
     if (failure instanceof AttemptReleased) return { kind: 'released' }
     const isFinal = isPermanent(failure) || (isUsedUp && number >= action.retry.attempts)

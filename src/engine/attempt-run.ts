@@ -29,6 +29,12 @@ export class AttemptRun implements Attempt {
     return identityOf(this.#scope)
   }
 
+  get origin(): string {
+    const { topic, partition, offset } = this.#scope
+    const origin = `${this.broker}:${topic}:${partition}:${offset}:${this.route.id}:${this.position}`
+    return this.element === undefined ? origin : `${origin}:${this.element}`
+  }
+
   get record(): SourceRecord {
     return this.#scope.record
   }

@@ -27,6 +27,8 @@ export class SubscriptionCounters {
   storeFailures = 0
   /** Routes of messages that wait at the moment because it does not answer. */
   waitingForStore = 0
+  /** Actions of messages that wait at the moment because the history of their channel does not answer. */
+  waitingForHistory = 0
   readonly skips = new Map<string, number>()
   readonly routes = new Map<string, RouteCounters>()
   /** Of messages that waited for something; one count per bucket of `durationBoundsMs` and one for the rest. */

@@ -30,10 +30,11 @@ export function tapHub(hub: Hub, app: string, listener: ChannelListener): Hub {
       note(of, channel)
       return (of === app && wanted.has(channel)) || hub.hasSubscribers(of, channel)
     },
-    broadcast(of, channel, event, data, except) {
-      hub.broadcast(of, channel, event, data, except)
+    broadcast(of, channel, event, data, except, source) {
+      const done = hub.broadcast(of, channel, event, data, except, source)
       note(of, channel)
       if (of === app && wanted.delete(channel)) listener.firstEvent(channel, event, data)
+      return done
     },
   }
 }

@@ -195,6 +195,12 @@ function subscriptionMetrics({ counter, gauge }: Families, subscriptions: Subscr
     each(s => s.idempotency.waitingForStore),
   )
   gauge(
+    'signalbox_history_waiting',
+    'Broadcasts of messages that wait because the history of their channel does not answer',
+    one,
+    each(s => s.waitingForHistory),
+  )
+  gauge(
     'signalbox_idempotency_unshared',
     '1 while other instances share the messages and the idempotency store is not shared',
     one,
@@ -291,6 +297,39 @@ function realtimeMetrics({ counter, gauge }: Families, realtime: () => RealtimeS
     'Events that a newer one replaced before they were sent',
     [],
     value(r => r.conflated),
+  )
+  gauge(
+    'signalbox_history_channels',
+    'Channels whose history this process remembers',
+    [],
+    value(r => r.history.channels),
+  )
+  gauge(
+    'signalbox_history_bytes',
+    'Memory that histories take in this process',
+    [],
+    value(r => r.history.bytes),
+  )
+  counter(
+    'signalbox_history_evicted_total',
+    'Channels whose history was forgotten to make room',
+    [],
+    value(r => r.history.evicted),
+  )
+  counter(
+    'signalbox_realtime_resumed_total',
+    'Subscriptions that went on where they had stopped',
+    [],
+    value(r => r.resumed),
+  )
+  counter(
+    'signalbox_realtime_replayed_total',
+    'Events sent again to clients that had missed them',
+    [],
+    value(r => r.replayed),
+  )
+  counter('signalbox_realtime_resume_failures_total', 'Clients that were told that they have missed something', ['reason'], () =>
+    byReason(Object.entries(realtime().resumeFailures)),
   )
   counter(
     'signalbox_realtime_webhooks_sent_total',

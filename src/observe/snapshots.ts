@@ -23,6 +23,8 @@ export interface SubscriptionSnapshot {
   readonly retryTopics: { readonly messages: number; readonly writeFailures: number }
   readonly breakers: { readonly opened: number; readonly open: number }
   readonly idempotency: IdempotencySnapshot
+  /** Actions of messages that wait at the moment because the history of their channel does not answer. */
+  readonly waitingForHistory: number
   readonly durations: DurationSnapshot
 }
 

@@ -1,11 +1,12 @@
-import type { ChannelRule } from '../config/router-config.ts'
+import type { ChannelRule, HistoryRule } from '../config/router-config.ts'
 import { channelKind, channelNameFault, eventNameFault } from './channel-kind.ts'
 import type { AppChannels } from './channels.ts'
 import type { Connection } from './connection.ts'
 import type { Counters } from './counters.ts'
 import type { Delivery } from './delivery.ts'
 import { jsonBytes } from './frame.ts'
-import { type Hub, HubError } from './hub.ts'
+import type { Append, History } from './history/history.ts'
+import { type BroadcastSource, type Hub, HubError } from './hub.ts'
 import { isObject } from './json-fields.ts'
 import type { LiveSettings } from './settings.ts'
 
@@ -13,45 +14,62 @@ export interface BroadcasterOptions {
   /** By app id. */
   readonly apps: ReadonlyMap<string, AppChannels>
   readonly delivery: Delivery
+  readonly history: History
   readonly counters: Counters
   readonly settings: LiveSettings
 }
+
+type Kept = Pick<Append, 'event' | 'text' | 'except' | 'origin'>
 
 /** Checks events of routes, of the HTTP API and of clients, and hands them on. */
 export class Broadcaster implements Hub {
   readonly #apps: ReadonlyMap<string, AppChannels>
   readonly #delivery: Delivery
+  readonly #history: History
   readonly #counters: Counters
   readonly #settings: LiveSettings
 
   constructor(options: BroadcasterOptions) {
     this.#apps = options.apps
     this.#delivery = options.delivery
+    this.#history = options.history
     this.#counters = options.counters
     this.#settings = options.settings
   }
 
   hasSubscribers(app: string, channel: string): boolean {
     const channels = this.#apps.get(app)?.channels
-    return channels !== undefined && (channels.has(channel) || keepsEvents(channel))
+    if (channels === undefined) return false
+    return channels.has(channel) || keepsEvents(channel) || this.#settings.rules.historyOf(channel) !== undefined
   }
 
   /** Data that cannot be sent is found out where somebody listens; without subscribers it is not serialised at all. */
-  broadcast(appId: string, channel: string, event: string, data: unknown, except?: string): void {
+  broadcast(appId: string, channel: string, event: string, data: unknown, except?: string, source?: BroadcastSource): void | Promise<void> {
     const app = this.#check(appId, channel, event)
     this.#counters.broadcasts += 1
     const found = app.channels.get(channel)
-    if (found === undefined && !keepsEvents(channel)) return
+    const history = found === undefined ? this.#settings.rules.historyOf(channel) : found.history
+    if (found === undefined && history === undefined && !keepsEvents(channel)) return
     const text = toJson(data)
     this.#checkSize(text, this.#settings.limits.broadcast, found === undefined ? this.#settings.rules.of(channel) : found.rule)
     if (channel.startsWith('private-encrypted-') && !isCiphertext(data)) {
       throw new HubError('not-encrypted', 'An encrypted channel takes { nonce, ciphertext } only: anything else is for everybody to read')
     }
+    if (history !== undefined) return this.#keep(appId, channel, history, { event, text, except, origin: source?.origin })
     this.#delivery.deliver(app, channel, { event: jsonBytes(event), data: jsonBytes(text), text }, except)
   }
 
-  /** As `broadcast`, for several channels and data that is text already. Nothing is sent; `send` cannot fail. */
-  prepareText(appId: string, channels: readonly string[], event: string, text: string, except: string | undefined): { send(): void } {
+  /**
+   * As `broadcast`, for several channels and data that is text already. Nothing is sent; `send` can fail only where a channel has a history that is
+   * away.
+   */
+  prepareText(
+    appId: string,
+    channels: readonly string[],
+    event: string,
+    text: string,
+    except: string | undefined,
+  ): { send(): readonly Promise<void>[] } {
     const { limits, rules } = this.#settings
     const targets = channels.map(channel => {
       const app = this.#check(appId, channel, event)
@@ -61,10 +79,17 @@ export class Broadcaster implements Hub {
     return {
       send: () => {
         const sent = { event: jsonBytes(event), data: jsonBytes(text), text }
+        const pending: Promise<void>[] = []
         for (const { app, channel } of targets) {
           this.#counters.broadcasts += 1
-          this.#delivery.deliver(app, channel, sent, except)
+          const history = rules.historyOf(channel)
+          if (history === undefined) this.#delivery.deliver(app, channel, sent, except)
+          else {
+            const kept = this.#keep(appId, channel, history, { event, text, except, origin: undefined })
+            if (kept !== undefined) pending.push(kept)
+          }
         }
+        return pending
       },
     }
   }
@@ -76,6 +101,12 @@ export class Broadcaster implements Hub {
     const sender = userId === undefined ? {} : { userId: jsonBytes(userId) }
     const sent = { event: jsonBytes(event), data: jsonBytes(text), text, fromClient: true as const, ...sender }
     this.#delivery.deliver(from.app, channel, sent, from.socketId)
+  }
+
+  /** The history has the event delivered. */
+  #keep(app: string, channel: string, limits: HistoryRule, event: Kept): undefined | Promise<void> {
+    const kept = this.#history.append({ app, channel, limits, ...event })
+    return kept instanceof Promise ? kept.then(() => undefined) : undefined
   }
 
   #check(appId: string, channel: string, event: string): AppChannels {

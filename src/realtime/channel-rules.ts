@@ -1,5 +1,5 @@
 import { byPrecedence, matchesChannel, parseChannelPattern } from '../config/channel-pattern.ts'
-import type { ChannelRule } from '../config/router-config.ts'
+import type { ChannelRule, HistoryRule } from '../config/router-config.ts'
 
 /** The key of the rule that says who may sign in, not who may subscribe. */
 const signInPattern = '#server-to-user-*'
@@ -10,11 +10,17 @@ export class ChannelRules {
   readonly signIn: ChannelRule | undefined
   /** True where some module decides, so that the authorisation endpoints have something to answer. */
   readonly hasModules: boolean
+  /** True where some channels keep their events. */
+  readonly hasHistory: boolean
+  /** Two sets of rules for which this is the same keep the events of the same channels. */
+  readonly historyPatterns: string
   readonly #rules: readonly { readonly matches: (channel: string) => boolean; readonly rule: ChannelRule }[]
 
   constructor(rules: readonly ChannelRule[]) {
     this.signIn = rules.find(({ pattern }) => pattern === signInPattern)
     this.hasModules = rules.some(({ authorize }) => authorize !== undefined)
+    this.hasHistory = rules.some(({ history }) => history !== undefined)
+    this.historyPatterns = JSON.stringify(rules.map(({ pattern, history }) => [pattern, history !== undefined]))
     this.#rules = rules
       .map(rule => ({ rule, pattern: parseChannelPattern(rule.pattern) }))
       .sort((a, b) => byPrecedence(a.pattern, b.pattern))
@@ -24,5 +30,10 @@ export class ChannelRules {
   of(channel: string): ChannelRule | undefined {
     for (const { rule, matches } of this.#rules) if (matches(channel)) return rule
     return undefined
+  }
+
+  /** What a user's own channel brings is not kept: it is subscribed to by signing in. */
+  historyOf(channel: string): HistoryRule | undefined {
+    return this.hasHistory && !channel.startsWith('#') ? this.of(channel)?.history : undefined
   }
 }

@@ -1,4 +1,4 @@
-import type { ChannelRule } from '../config/router-config.ts'
+import type { ChannelRule, HistoryRule } from '../config/router-config.ts'
 import { type ChannelKind, channelKind, userChannel } from './channel-kind.ts'
 import type { Conflator } from './conflator.ts'
 import type { Connection } from './connection.ts'
@@ -6,7 +6,9 @@ import type { Counters } from './counters.ts'
 import type { ChannelEvent } from './delivery.ts'
 import { EventCache } from './event-cache.ts'
 import { type ByteString, jsonBytes } from './frame.ts'
+import type { Position } from './history/history.ts'
 import type { Member, PresentMember, SignedInUser } from './presence.ts'
+import type { Resumable } from './resume/resumable.ts'
 import type { LiveSettings, ResolvedApp } from './settings.ts'
 import type { TokenVerifier } from './token-verifier.ts'
 
@@ -20,6 +22,12 @@ export interface Channel {
   /** By user id; of presence channels only. */
   readonly members: Map<string, PresentMember> | undefined
   rule: ChannelRule | undefined
+  /** What is kept of its events; undefined: nothing. */
+  history: HistoryRule | undefined
+  /** Of the last event that the history had delivered here. */
+  latest: Position | undefined
+  /** Subscriptions that are `resumable`. */
+  resumables: number
   /** Made by the first event, where the rule has `conflate`. */
   conflator: Conflator<ChannelEvent> | undefined
 }
@@ -28,6 +36,8 @@ export interface Subscription {
   readonly connection: Connection
   readonly channel: Channel
   readonly member: Member | undefined
+  /** Of clients that keep track of their positions, on channels with history. */
+  resumable: Resumable | undefined
   /** Its place in `channel.subscriptions`, so that leaving costs the same in a channel of any size. */
   index: number
 }
@@ -69,7 +79,7 @@ export class AppChannels {
     const existing = connection.subscriptions.get(name)
     if (existing !== undefined) return existing.channel
     const channel = this.channels.get(name) ?? this.#create(name)
-    const subscription = { connection, channel, member, index: channel.subscriptions.length }
+    const subscription = { connection, channel, member, resumable: undefined, index: channel.subscriptions.length }
     channel.subscriptions.push(subscription)
     connection.subscriptions.set(name, subscription)
     this.#counters.subscriptions += 1
@@ -111,6 +121,7 @@ export class AppChannels {
       channel.conflator?.flush()
       channel.conflator = undefined
       channel.rule = this.#settings.rules.of(channel.name)
+      channel.history = this.#settings.rules.historyOf(channel.name)
     }
   }
 
@@ -123,6 +134,9 @@ export class AppChannels {
       subscriptions: [],
       members: kind.kind === 'presence' ? new Map() : undefined,
       rule: this.#settings.rules.of(name),
+      history: this.#settings.rules.historyOf(name),
+      latest: undefined,
+      resumables: 0,
       conflator: undefined,
     }
     this.channels.set(name, channel)
@@ -141,7 +155,8 @@ export class AppChannels {
   }
 
   /** The last subscription takes the free place. */
-  #remove({ channel, index, member }: Subscription): void {
+  #remove({ channel, index, member, resumable }: Subscription): void {
+    resumable?.end()
     const last = channel.subscriptions.pop()
     if (last !== undefined && index < channel.subscriptions.length) {
       channel.subscriptions[index] = last

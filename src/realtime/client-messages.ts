@@ -5,6 +5,7 @@ import { type Connection, sendError, sendMessage } from './connection.ts'
 import { type Fields, ownObject, ownText, parseObject } from './json-fields.ts'
 import type { Pass } from './pass.ts'
 import { readUser } from './presence.ts'
+import { resume, track } from './resume/resume-messages.ts'
 import { sameText, userAuth } from './signature.ts'
 import { type SubscribeContext, subscribe, unsubscribe } from './subscribe.ts'
 import { takeToken } from './take-token.ts'
@@ -51,6 +52,13 @@ function act(connection: Connection, text: string, context: ClientMessagesContex
       return signIn(connection, data, context)
     case 'router:auth':
       return authorize(connection, data, context)
+    case 'router:track':
+      track(connection, context.resuming)
+      return undefined
+    case 'router:resume': {
+      const wrong = resume(connection, data)
+      return wrong === undefined ? undefined : fault(wrong)
+    }
     default:
       return event.startsWith('client-') ? sendClientEvent(connection, event, message, context) : fault('Unknown event')
   }

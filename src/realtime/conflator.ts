@@ -24,10 +24,17 @@ export class Conflator<Item> {
   readonly #options: ConflatorOptions<Item>
   /** In the order of `sentAt`, which is the order in which they are due. */
   readonly #keys = new Map<string, KeyState<Item>>()
+  /** What waits, in the order in which it came. */
+  readonly #waiting = new Map<string, Item>()
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: ConflatorOptions<Item>) {
     this.#options = options
+  }
+
+  get oldestWaiting(): Item | undefined {
+    for (const item of this.#waiting.values()) return item
+    return undefined
   }
 
   offer(key: string, item: Item, except: string | undefined): void {
@@ -45,13 +52,18 @@ export class Conflator<Item> {
       this.#options.replaced()
     }
     state.waiting = { item, except }
+    this.#waiting.delete(key)
+    this.#waiting.set(key, item)
   }
 
   /** Sends what waits and forgets its keys. */
   flush(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    for (const { waiting } of this.#keys.values()) if (waiting !== undefined) this.#options.send(waiting.item, waiting.except)
+    for (const [key, { waiting }] of this.#keys) {
+      this.#waiting.delete(key)
+      if (waiting !== undefined) this.#options.send(waiting.item, waiting.except)
+    }
     this.#keys.clear()
   }
 
@@ -71,6 +83,7 @@ export class Conflator<Item> {
       if (state.sentAt + this.#options.intervalMs > now) break
       this.#keys.delete(key)
       if (state.waiting === undefined) continue
+      this.#waiting.delete(key)
       this.#options.send(state.waiting.item, state.waiting.except)
       this.#keys.set(key, { sentAt: now, waiting: undefined })
     }

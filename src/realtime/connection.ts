@@ -4,6 +4,7 @@ import type { Credentials } from './credentials.ts'
 import { type ByteString, messageFrame, type ServerMessage } from './frame.ts'
 import type { Pass } from './pass.ts'
 import type { SignedInUser } from './presence.ts'
+import type { Tracker } from './resume/resumable.ts'
 import type { TokenBucket } from './token-bucket.ts'
 import type { TokenAnswer } from './token-verifier.ts'
 
@@ -11,7 +12,14 @@ import type { TokenAnswer } from './token-verifier.ts'
 export interface FrameSink {
   /** Bytes not yet taken by the operating system. */
   readonly queuedBytes: number
-  push(frame: ByteString): void
+  /** `id` names the place after the frame, for sinks that can say it. */
+  push(frame: ByteString, id?: string): void
+  /** Frames that go at the end of every write. */
+  trailer: (() => ByteString) | undefined
+  /** Has the trailer written soon, with or without frames. */
+  wake(): void
+  /** Calls back once the operating system has taken what was queued; never, where the client goes away before. */
+  whenDrained(callback: () => void): void
   /** Hands over what waits and takes nothing more. */
   end(): void
 }
@@ -46,6 +54,8 @@ export interface Connection {
   pass: Pass | undefined
   /** The token that was last shown, while it is checked and where it holds. */
   token: { readonly text: string; readonly answer: Promise<TokenAnswer> } | undefined
+  /** It keeps track of where it stands in channels with history. */
+  tracker: Tracker | undefined
   /** It has subscribed or signed in at some time: it is no idler. */
   isUsed: boolean
   readonly connectedAt: number

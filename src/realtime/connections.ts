@@ -74,6 +74,7 @@ export class Connections {
       user: undefined,
       pass: undefined,
       token: undefined,
+      tracker: undefined,
       isUsed: false,
       connectedAt: now,
       heardAt: now,
@@ -202,7 +203,7 @@ export class Connections {
   }
 }
 
-/** After a reconnect a client subscribes to all its channels at once. */
+/** After a reconnect a client subscribes to all its channels at once, and may want to go on in each. */
 function frameBurst({ limits }: LiveSettings): number {
-  return limits.clientFrames + limits.channels
+  return limits.clientFrames + 2 * limits.channels
 }

@@ -1,3 +1,5 @@
+import type { ReplayFailure } from './history/history.ts'
+
 /** Why an established socket went away. */
 export type CloseReason =
   | 'client'
@@ -37,6 +39,9 @@ export type RefusalReason =
   | 'api-auth'
   | 'api-request'
 
+/** Why a client was told that it has missed something. `unavailable`: nobody could say what, or the client asked too late or too often. */
+export type ResumeFailure = ReplayFailure | 'unavailable'
+
 /** Plain counters: the hot path adds, whoever wants to know reads. All but `subscriptions` only grow. */
 export class Counters {
   framesOut = 0
@@ -48,6 +53,10 @@ export class Counters {
   clientEvents = 0
   /** Events that a newer one replaced before it was sent. */
   conflated = 0
+  /** Subscriptions that went on where they had stopped. */
+  resumed = 0
+  /** Events sent again to them. */
+  replayed = 0
   /** Batches that a webhook's address took. */
   webhooksSent = 0
   webhookRetries = 0
@@ -55,6 +64,11 @@ export class Counters {
   webhookEventsDropped = 0
   readonly closes = new Map<CloseReason, number>()
   readonly refusals = new Map<RefusalReason, number>()
+  readonly resumeFailures = new Map<ResumeFailure, number>()
+
+  resumeFailed(reason: ResumeFailure): void {
+    this.resumeFailures.set(reason, (this.resumeFailures.get(reason) ?? 0) + 1)
+  }
 
   closed(reason: CloseReason): void {
     this.closes.set(reason, (this.closes.get(reason) ?? 0) + 1)

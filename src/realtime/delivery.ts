@@ -1,11 +1,12 @@
 import { performance } from 'node:perf_hooks'
 import { channelKind } from './channel-kind.ts'
 import type { AppChannels, Channel } from './channels.ts'
+import { conflationKey } from './conflation-key.ts'
 import { Conflator } from './conflator.ts'
 import type { Connection } from './connection.ts'
 import type { Counters } from './counters.ts'
 import { type ByteString, eventFrame } from './frame.ts'
-import { isObject } from './json-fields.ts'
+import type { Position } from './history/history.ts'
 import type { LiveSettings } from './settings.ts'
 
 /** An event as every channel gets it. `event`, `data` and `userId` are JSON strings (quoted) as bytes. */
@@ -18,6 +19,8 @@ export interface ChannelEvent {
   readonly userId?: ByteString
   /** It comes from a client: neither kept nor conflated, since another client's event does not replace it. */
   readonly fromClient?: true
+  /** Its place in the channel's history. */
+  readonly at?: Position
 }
 
 /** The one place where an event becomes frames: whatever sends to a channel of this instance comes through here, checked by whoever calls. */
@@ -36,6 +39,7 @@ export class Delivery {
     const channel = app.channels.get(name)
     if (event.fromClient !== true && (channel?.kind ?? channelKind(name)).cached) this.#keep(app, name, event)
     if (channel === undefined) return
+    if (event.at !== undefined) movePast(channel, event.at)
     const conflate = channel.rule?.conflate
     if (conflate === undefined || event.fromClient === true) {
       this.#send(channel, event, except)
@@ -49,7 +53,7 @@ export class Delivery {
         this.#counters.conflated += 1
       },
     })
-    channel.conflator.offer(event.event + valueAt(event.text, conflate.by), event, except)
+    channel.conflator.offer(conflationKey(event.event, event.text, conflate), event, except)
   }
 
   #keep(app: AppChannels, name: string, { event, data, text }: ChannelEvent): void {
@@ -58,14 +62,18 @@ export class Delivery {
 
   #send(channel: Channel, event: ChannelEvent, except: string | undefined): void {
     const excluded = except === undefined ? undefined : this.#connections.get(except)
-    sendToAll(channel, eventFrame(event.event, channel.nameBytes, event.data, event.userId), excluded)
+    const frame = eventFrame(event.event, channel.nameBytes, event.data, event.userId)
+    if (channel.resumables === 0) sendToAll(channel, frame, excluded)
+    else sendInPlace(channel, frame, event.at, excluded)
   }
 
   #sendTo(channel: Channel, event: ChannelEvent, socketId: string): void {
     const connection = this.#connections.get(socketId)
-    if (connection?.subscriptions.has(channel.name) === true) {
-      connection.outbox.push(eventFrame(event.event, channel.nameBytes, event.data))
-    }
+    const subscription = connection?.subscriptions.get(channel.name)
+    if (connection === undefined || subscription === undefined) return
+    const frame = eventFrame(event.event, channel.nameBytes, event.data)
+    if (subscription.resumable === undefined) connection.outbox.push(frame)
+    else subscription.resumable.take(frame, event.at, false)
   }
 }
 
@@ -78,18 +86,23 @@ export function sendToAll({ subscriptions }: Channel, frame: ByteString, exclude
   }
 }
 
-/** The value that a rule's `by` names, as text; data without it is one value of its own. */
-function valueAt(text: string, by: readonly string[] | undefined): string {
-  if (by === undefined) return ''
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    return ''
+/** As `sendToAll`, where some of the clients keep track of where they stand. */
+function sendInPlace({ subscriptions }: Channel, frame: ByteString, at: Position | undefined, excluded: Connection | undefined): void {
+  for (let index = subscriptions.length - 1; index >= 0; index -= 1) {
+    const subscription = subscriptions[index]
+    if (subscription === undefined) continue
+    const { connection, resumable } = subscription
+    if (resumable !== undefined) resumable.take(frame, at, connection === excluded)
+    else if (connection !== excluded) connection.outbox.push(frame)
   }
-  for (const key of by) {
-    if (Array.isArray(value)) value = /^\d+$/.test(key) ? value[Number(key)] : undefined
-    else value = isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined
-  }
-  return JSON.stringify(value) ?? ''
+}
+
+/** Clients that stood in another epoch have missed nobody knows what. */
+function movePast(channel: Channel, at: Position): void {
+  const before = channel.latest
+  channel.latest = at
+  if (before === undefined || before.epoch === at.epoch || channel.resumables === 0) return
+  channel.latest = { epoch: at.epoch, serial: at.serial - 1 }
+  for (const { resumable } of channel.subscriptions) resumable?.lose('epoch_changed')
+  channel.latest = at
 }

@@ -4,9 +4,16 @@ export interface Hub {
   hasSubscribers(app: string, channel: string): boolean
   /**
    * Queues one event for every subscriber but `except` (a socket id). The frame is built once; sockets are written once per turn of the event
-   * loop. `data` is any JSON value and is serialised once. Throws HubError for a name or size over the limits.
+   * loop. `data` is any JSON value and is serialised once. Throws HubError for a name or size over the limits. On a channel with history it is done
+   * when the history holds the event: a promise where that takes time, which rejects with HistoryUnavailable where the history is away.
    */
-  broadcast(app: string, channel: string, event: string, data: unknown, except?: string): void
+  broadcast(app: string, channel: string, event: string, data: unknown, except?: string, source?: BroadcastSource): void | Promise<void>
+}
+
+/** Where a broadcast comes from; an attempt of an action is one. Looked at only where it is needed. */
+export interface BroadcastSource {
+  /** The same for every delivery of one message to one action: a history takes the event once. */
+  readonly origin: string
 }
 
 export type HubErrorCode = 'unknown-app' | 'channel-name' | 'event-name' | 'data-too-large' | 'data-not-json' | 'not-encrypted'

@@ -37,6 +37,7 @@ export interface OutboxShared {
  * closes the WebSocket calls `end` first. `onOverflow` is called once, when the client takes less than it is sent.
  */
 export class Outbox implements FrameSink {
+  trailer: (() => ByteString) | undefined
   #pending: ByteString = ''
   #scheduled = false
   #ended = false
@@ -62,16 +63,21 @@ export class Outbox implements FrameSink {
     this.#pending += frame
     this.#shared.counters.framesOut += 1
     if (this.#pending.length >= joinUpTo) this.flush()
-    else if (!this.#scheduled) {
-      this.#scheduled = true
-      this.#shared.flusher.add(this)
-    }
+    else this.wake()
+  }
+
+  wake(): void {
+    if (this.#scheduled || this.#ended) return
+    this.#scheduled = true
+    this.#shared.flusher.add(this)
   }
 
   flush(): void {
     this.#scheduled = false
+    if (this.#ended) return
+    if (this.trailer !== undefined) this.#pending += this.trailer()
     const pending = this.#pending
-    if (pending.length === 0 || this.#ended) return
+    if (pending.length === 0) return
     if (this.#webSocket.readyState !== WebSocket.OPEN) {
       // The client has said goodbye: nothing may follow its close frame.
       this.#pending = ''
@@ -87,6 +93,12 @@ export class Outbox implements FrameSink {
     this.#shared.counters.bytesOut += pending.length
     this.#socket.write(pending, 'latin1')
     if (this.#socket.writableLength > limit) this.#overflow()
+  }
+
+  whenDrained(callback: () => void): void {
+    this.flush()
+    if (this.#socket.writableNeedDrain) this.#socket.once('drain', callback)
+    else setImmediate(callback)
   }
 
   /** Hands over what waits and takes nothing more. */

@@ -9,6 +9,9 @@ import type { ClientMessagesContext } from './client-messages.ts'
 import { Connections } from './connections.ts'
 import { Counters } from './counters.ts'
 import { Delivery } from './delivery.ts'
+import { jsonBytes } from './frame.ts'
+import type { History, HistoryListener } from './history/history.ts'
+import { MemoryHistory } from './history/memory-history.ts'
 import { type HealthEndpoints, serveHealth } from './http/health.ts'
 import { isLocalRequest } from './http/local-request.ts'
 import { PublicEndpoints } from './http/public-endpoints.ts'
@@ -19,6 +22,8 @@ import { type OriginRule, originRule } from './origin.ts'
 import { Flusher, type OutboxShared } from './outbox.ts'
 import type { RealtimeStats } from './realtime-stats.ts'
 import { requestTarget } from './request-target.ts'
+import type { ResumeContext } from './resume/resumable.ts'
+import { makeResumable } from './resume/resume-messages.ts'
 import {
   fixedTimings,
   type HotRealtimeConfig,
@@ -77,6 +82,8 @@ class PusherServer implements RealtimeServer {
   readonly #connections: Connections
   readonly #appsById: ReadonlyMap<string, AppChannels>
   readonly #webhooks: ReadonlyMap<AppChannels, Webhooks>
+  readonly #history: History
+  readonly #resuming: ResumeContext
   readonly #sockets: SocketServer
   readonly #endpoints: PublicEndpoints
   readonly #public: Server
@@ -98,7 +105,12 @@ class PusherServer implements RealtimeServer {
     for (const app of apps) app.observer = new ChannelAnnouncer(app, this.#webhooks.get(app), this.#settings)
     this.#connections = new Connections(this.#counters, this.#settings, log)
     const delivery = new Delivery(this.#connections.bySocketId, this.#counters, this.#settings)
-    this.hub = new Broadcaster({ ...shared, apps: this.#appsById, delivery })
+    this.#history = new MemoryHistory({
+      limits: () => ({ bytes: this.#settings.limits.history }),
+      listener: this.#historyListener(delivery),
+    })
+    this.#resuming = { ...shared, history: this.#history }
+    this.hub = new Broadcaster({ ...shared, apps: this.#appsById, delivery, history: this.#history })
     const outbox: OutboxShared = { ...shared, flusher: new Flusher() }
     const ask = askModule(options.findModule ?? (() => undefined), this.#settings, log)
     const messages = this.#messagesContext(ask)
@@ -136,23 +148,43 @@ class PusherServer implements RealtimeServer {
   }
 
   stats(): RealtimeStats {
-    const { closes, refusals, ...counts } = this.#counters
+    const { closes, refusals, resumeFailures, ...counts } = this.#counters
     let channels = 0
     for (const app of this.#appsById.values()) channels += app.channels.size
     let queuedBytes = 0
     for (const { outbox } of this.#connections.bySocketId.values()) queuedBytes += outbox.queuedBytes
     const gauges = { sockets: this.#connections.bySocketId.size, channels, queuedBytes }
-    return { ...gauges, ...counts, closes: Object.fromEntries(closes), refusals: Object.fromEntries(refusals) }
+    const reasons = {
+      closes: Object.fromEntries(closes),
+      refusals: Object.fromEntries(refusals),
+      resumeFailures: Object.fromEntries(resumeFailures),
+    }
+    return { ...gauges, ...counts, history: this.#history.stats(), ...reasons }
   }
 
   updateConfig(config: HotRealtimeConfig): void {
     this.#settings.limits = config.limits
     this.#settings.timings = this.#timings(config)
+    const { historyPatterns } = this.#settings.rules
     this.#settings.rules = new ChannelRules(config.channels)
     this.#originAllowed = originRule(config.origins, this.#options.mode)
     this.#addressOf = addressRule(config.trustedProxies)
     this.#sockets.takeFrameLimit()
     for (const app of this.#appsById.values()) app.takeRules()
+    if (this.#settings.rules.historyPatterns !== historyPatterns) this.#takeHistoryRules()
+  }
+
+  /** Clients that keep track do so on channels that have got a history, too; those that have none any more are forgotten. */
+  #takeHistoryRules(): void {
+    const { rules } = this.#settings
+    this.#history.retain((_, channel) => rules.historyOf(channel) !== undefined)
+    if (!rules.hasHistory) return
+    for (const { tracker, subscriptions } of this.#connections.bySocketId.values()) {
+      if (tracker === undefined) continue
+      for (const subscription of subscriptions.values()) {
+        if (subscription.resumable === undefined) makeResumable(subscription, this.#resuming)?.startNow()
+      }
+    }
   }
 
   close({ graceMs }: { readonly graceMs: number }): Promise<void> {
@@ -169,6 +201,7 @@ class PusherServer implements RealtimeServer {
     const told = [...this.#webhooks.values()].map(webhooks => webhooks.close(graceMs))
     await this.#connections.close({ graceMs, spreadMs })
     await Promise.all(told)
+    await this.#history.close()
     this.#sockets.close()
     this.#public.closeAllConnections()
     this.#admin.closeAllConnections()
@@ -190,10 +223,27 @@ class PusherServer implements RealtimeServer {
     return [[app, new Webhooks(app.app, webhooks, this.#counters, this.#settings, this.#options.log)]]
   }
 
+  #historyListener(delivery: Delivery): HistoryListener {
+    return {
+      deliver: (appId, channel, { event, text, except, serial }, epoch) => {
+        const app = this.#appsById.get(appId)
+        if (app === undefined) return
+        delivery.deliver(app, channel, { event: jsonBytes(event), data: jsonBytes(text), text, at: { epoch, serial } }, except)
+      },
+      lost: (appId, name, at, why) => {
+        const channel = this.#appsById.get(appId)?.channels.get(name)
+        if (channel === undefined) return
+        channel.latest = at
+        for (const { resumable } of channel.subscriptions) resumable?.lose(why)
+      },
+    }
+  }
+
   #messagesContext(ask: AskModule): ClientMessagesContext {
     return {
       counters: this.#counters,
       settings: this.#settings,
+      resuming: this.#resuming,
       broadcaster: this.hub,
       askModule: ask,
       end: (connection, reason, code, message) => this.#connections.end(connection, reason, code, message),

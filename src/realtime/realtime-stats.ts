@@ -1,6 +1,7 @@
-import type { CloseReason, Counters, RefusalReason } from './counters.ts'
+import type { CloseReason, Counters, RefusalReason, ResumeFailure } from './counters.ts'
+import type { HistoryStats } from './history/history.ts'
 
-type Counts = Readonly<Omit<Counters, 'closes' | 'refusals' | 'closed' | 'refused'>>
+type Counts = Readonly<Omit<Counters, 'closes' | 'refusals' | 'resumeFailures' | 'closed' | 'refused' | 'resumeFailed'>>
 
 /** A reading of the counters and gauges of the realtime server, as the metrics show it. */
 export interface RealtimeStats extends Counts {
@@ -9,6 +10,8 @@ export interface RealtimeStats extends Counts {
   readonly channels: number
   /** Bytes that wait for sockets to take them. */
   readonly queuedBytes: number
+  readonly history: HistoryStats
+  readonly resumeFailures: Readonly<Partial<Record<ResumeFailure, number>>>
   readonly closes: Readonly<Partial<Record<CloseReason, number>>>
   readonly refusals: Readonly<Partial<Record<RefusalReason, number>>>
 }

@@ -37,6 +37,8 @@ export interface RealtimeTimings extends ServerTimeouts {
   readonly webhookRetryMs: number
   /** Between two lines about refused connections. */
   readonly refusalLogMs: number
+  /** How long events of a channel with history wait for a client to say from where it goes on. */
+  readonly resumeMs: number
   /** Between two counts of subscribers told to one channel. */
   readonly subscriptionCountMs: number
 }
@@ -50,6 +52,7 @@ export const fixedTimings: Omit<RealtimeTimings, keyof ServerTimeouts> = {
   webhookRetryForMs: 300_000,
   webhookRetryMs: 1_000,
   refusalLogMs: 10_000,
+  resumeMs: 2_000,
   subscriptionCountMs: 1_000,
 }
 

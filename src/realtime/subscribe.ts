@@ -1,13 +1,16 @@
 import { performance } from 'node:perf_hooks'
-import type { Channel } from './channels.ts'
+import type { Channel, Subscription } from './channels.ts'
 import { type Connection, sendMessage } from './connection.ts'
 import type { Counters } from './counters.ts'
 import { eventFrame } from './frame.ts'
 import { type Member, rosterJson } from './presence.ts'
+import type { ResumeContext } from './resume/resumable.ts'
+import { makeResumable } from './resume/resume-messages.ts'
 import { type Access, type AccessContext, type Claim, type SubscriptionRefusal, subscriptionAccess } from './subscription-access.ts'
 
 export interface SubscribeContext extends AccessContext {
   readonly counters: Counters
+  readonly resuming: ResumeContext
   /** A cache channel was subscribed to and holds nothing. */
   readonly cacheMissed: (connection: Connection, channel: Channel) => void
 }
@@ -16,7 +19,7 @@ export interface SubscribeContext extends AccessContext {
 export function subscribe(connection: Connection, name: string, claim: Claim, context: SubscribeContext): void {
   const existing = connection.subscriptions.get(name)
   if (existing !== undefined) {
-    confirm(connection, existing.channel, context)
+    confirm(existing, context)
     return
   }
   // The answer to the first wish is on its way.
@@ -52,10 +55,14 @@ function settle(connection: Connection, name: string, access: Access, context: S
 /** Subscribes without asking, and confirms. */
 export function join(connection: Connection, name: string, member: Member | undefined, context: SubscribeContext): void {
   connection.isUsed = true
-  confirm(connection, connection.app.subscribe(connection, name, member), context)
+  connection.app.subscribe(connection, name, member)
+  const subscription = connection.subscriptions.get(name)
+  if (subscription === undefined) return
+  makeResumable(subscription, context.resuming)?.hold()
+  confirm(subscription, context)
 }
 
-function confirm(connection: Connection, channel: Channel, context: SubscribeContext): void {
+function confirm({ connection, channel, resumable }: Subscription, context: SubscribeContext): void {
   const data = channel.members === undefined ? '{}' : rosterJson(channel.members)
   sendMessage(connection, { event: 'pusher_internal:subscription_succeeded', channel: channel.name, data })
   if (!channel.kind.cached) return
@@ -63,7 +70,11 @@ function confirm(connection: Connection, channel: Channel, context: SubscribeCon
   if (cached === undefined) {
     sendMessage(connection, { event: 'pusher:cache_miss', channel: channel.name })
     context.cacheMissed(connection, channel)
-  } else connection.outbox.push(eventFrame(cached.event, channel.nameBytes, cached.data))
+    return
+  }
+  const frame = eventFrame(cached.event, channel.nameBytes, cached.data)
+  if (resumable === undefined) connection.outbox.push(frame)
+  else resumable.greet(frame)
 }
 
 function sendRefusal(connection: Connection, channel: string, { type, error, status }: SubscriptionRefusal): void {

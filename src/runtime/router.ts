@@ -220,7 +220,7 @@ class Router implements RunningRouter {
     return {
       broadcast: {
         hasSubscribers: (app, channel) => late.hub?.hasSubscribers(app, channel) ?? false,
-        broadcast: (app, channel, event, data, except) => late.hub?.broadcast(app, channel, event, data, except),
+        broadcast: (...event) => late.hub?.broadcast(...event),
       },
       emit: {
         emit: async (broker, record) => {

@@ -35,6 +35,7 @@ export function snapshotOf(runner: SubscriptionRunner): SubscriptionSnapshot {
       waitingForStore: counters.waitingForStore,
       isUnshared: runner.isUnguarded,
     },
+    waitingForHistory: counters.waitingForHistory,
     durations: { boundsMs: durationBoundsMs, counts: counters.durations, sumMs: counters.durationSumMs },
   }
 }

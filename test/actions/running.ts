@@ -79,6 +79,7 @@ function attemptOf(route: RoutePlan, scope: Scope, fields: Partial<Attempt>): At
     position: 0,
     element: undefined,
     identity: scope.id ?? 'orders/0/7',
+    origin: 'local:orders:0:7:one:0',
     broker: 'local',
     record: recordOf(),
     ...fields,

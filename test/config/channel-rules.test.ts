@@ -62,6 +62,8 @@ test('a rule is read with its module, its durations and its sizes', async () => 
     `  "private-user.*": { authorize: ./auth/join.ts#mayJoin, limits: { subscribers: 5, data: 2kb } }
   "prices.*": { conflate: 100ms, by: data.symbol.id }
   "presence-*": { clientEvents: true }
+  "news.*": { history: {} }
+  "chat.*": { history: { size: 5, ttl: 1h, bytes: 64kb } }
 `,
     { 'auth/join.ts': 'export const mayJoin = () => true\n' },
   )
@@ -74,7 +76,9 @@ test('a rule is read with its module, its durations and its sizes', async () => 
       limits: { subscribers: 5, data: 2_048 },
     },
     { pattern: 'prices.*', access: undefined, conflate: { intervalMs: 100, by: ['symbol', 'id'] } },
-    { pattern: 'presence-*', clientEvents: true, conflate: undefined, limits: {} },
+    { pattern: 'presence-*', clientEvents: true, conflate: undefined, history: undefined, limits: {} },
+    { pattern: 'news.*', history: { size: 100, ttlMs: 600_000, bytes: 1_048_576 } },
+    { pattern: 'chat.*', history: { size: 5, ttlMs: 3_600_000, bytes: 65_536 } },
   ])
 })
 
@@ -86,7 +90,7 @@ test.each([
   ['no name after #', '  a: { authorize: "routes/a.yaml#" }\n', 'router.yaml:2:19 handler-invalid'],
   ['access: authorize without a module', '  a: { access: authorize }\n', 'router.yaml:2:16 channel-rule'],
   ['a public private channel', '  private-a: { access: public }\n', 'router.yaml:2:24 channel-rule'],
-  ['history, which is not built', '  a: { history: { size: 1 } }\n', 'router.yaml:2:8 schema-not-built'],
+  ['a history without room', '  a: { history: { size: 0 } }\n', 'router.yaml:2:25 schema-value'],
   ['by without conflate', '  a: { by: data.x }\n', 'router.yaml:2:8 schema-unknown-key'],
   ['by outside of the data', '  a: { conflate: 1s, by: event }\n', 'router.yaml:2:26 schema-value'],
   ['a pattern no channel can have', '  "a b": {}\n', 'router.yaml:2:3 schema-value'],

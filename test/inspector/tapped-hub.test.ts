@@ -36,11 +36,12 @@ describe('a tapped hub', () => {
   test('passes every broadcast on as it is', () => {
     const { hub, sent } = recordingHub()
     const tapped = tapHub(hub, 'app', recordingListener().listener)
-    tapped.broadcast('app', 'news', 'added', { n: 1 }, '1.2')
+    const source = { origin: 'kafka:orders:0:1:orders/one:0' }
+    tapped.broadcast('app', 'news', 'added', { n: 1 }, '1.2', source)
     tapped.broadcast('other', 'news', 'added', null)
     expect(sent).toEqual([
-      ['app', 'news', 'added', { n: 1 }, '1.2'],
-      ['other', 'news', 'added', null, undefined],
+      ['app', 'news', 'added', { n: 1 }, '1.2', source],
+      ['other', 'news', 'added', null, undefined, undefined],
     ])
   })
 

@@ -68,7 +68,7 @@ export function hotConfig(setup: Pick<ServerSetup, 'limits' | 'origins' | 'chann
 
 /** Rules by pattern, with what they leave out. */
 function channelRules(rules: Readonly<Record<string, Partial<ChannelRule>>>): readonly ChannelRule[] {
-  const empty = { access: undefined, authorize: undefined, clientEvents: undefined, conflate: undefined, limits: {} }
+  const empty = { access: undefined, authorize: undefined, clientEvents: undefined, conflate: undefined, history: undefined, limits: {} }
   return Object.entries(rules).map(([pattern, rule]) => ({ pattern, ...empty, ...rule }))
 }
 

@@ -34,7 +34,8 @@ export interface ApiCall {
 
 /** A request that is answered with `status` and an error text. */
 export interface ApiRefusal {
-  readonly status: 400 | 401 | 404 | 405 | 413
+  /** 503: the history of a channel is away. */
+  readonly status: 400 | 401 | 404 | 405 | 413 | 503
   readonly error: string
 }
 
@@ -43,7 +44,7 @@ export type ApiResult = { readonly body: unknown } | ApiRefusal
 interface Operation {
   readonly method: 'GET' | 'POST'
   readonly path: RegExp
-  readonly run: (call: ApiCall) => ApiResult
+  readonly run: (call: ApiCall) => ApiResult | Promise<ApiResult>
 }
 
 /** Pusher's HTTP API: its paths below `/apps/{id}`. */

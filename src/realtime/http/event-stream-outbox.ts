@@ -9,6 +9,7 @@ let latest: { readonly frame: ByteString; readonly text: string } = { frame: '',
 
 /** Sends what a socket would get as server-sent events, each a JSON object `{ event, channel, data }` whose data is a value, not text. */
 export class EventStreamOutbox implements FrameSink {
+  trailer: (() => ByteString) | undefined
   #pending = ''
   #scheduled = false
   #ended = false
@@ -26,14 +27,32 @@ export class EventStreamOutbox implements FrameSink {
     return this.#pending.length + this.#response.writableLength
   }
 
-  push(frame: ByteString): void {
+  push(frame: ByteString, id?: string): void {
     if (this.#ended) return
     if (latest.frame !== frame) latest = { frame, text: eventText(framePayload(frame)) }
+    if (id !== undefined) this.#pending += `id: ${id}\n`
     this.#pending += latest.text
     this.#shared.counters.framesOut += 1
-    if (this.#scheduled) return
+    this.wake()
+  }
+
+  /** An id without an event: clients remember it all the same (HTML standard, 9.2.6). */
+  pushId(id: string): void {
+    if (this.#ended) return
+    this.#pending += `id: ${id}\n\n`
+    this.wake()
+  }
+
+  wake(): void {
+    if (this.#scheduled || this.#ended) return
     this.#scheduled = true
     this.#shared.flusher.add(this)
+  }
+
+  whenDrained(callback: () => void): void {
+    this.flush()
+    if (this.#response.writableNeedDrain) this.#response.once('drain', callback)
+    else setImmediate(callback)
   }
 
   flush(): void {

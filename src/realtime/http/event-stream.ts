@@ -4,10 +4,13 @@ import type { AddressOf } from '../client-address.ts'
 import type { Connection } from '../connection.ts'
 import type { Connections } from '../connections.ts'
 import { credentialsOf, readCredentials } from '../credentials.ts'
+import type { Position } from '../history/history.ts'
 import type { OriginRule } from '../origin.ts'
 import type { OutboxShared } from '../outbox.ts'
 import type { Pass } from '../pass.ts'
 import type { Member } from '../presence.ts'
+import { makeTracker } from '../resume/resumable.ts'
+import { mostPlaces, readPlaces, StreamPositions } from '../resume/stream-positions.ts'
 import { join, type SubscribeContext } from '../subscribe.ts'
 import { type Access, type Claim, subscriptionAccess } from '../subscription-access.ts'
 import { givePass } from '../take-token.ts'
@@ -84,6 +87,9 @@ function readTarget({ pathname, search, searchParams, href }: URL, { apps, setti
   if (channels.length > settings.limits.channels) {
     return { reason: 'subscription-limit', status: 400, error: `At most ${settings.limits.channels} channels` }
   }
+  if (channels.filter(name => settings.rules.historyOf(name) !== undefined).length > mostPlaces) {
+    return { reason: 'subscription-limit', status: 400, error: `At most ${mostPlaces} channels with history in one stream` }
+  }
   if (!searchParams.has('auth_signature')) return { app, channels, isSigned: false }
   const signed = { method: 'GET', target: new URL(pathname + search, href), body: Buffer.alloc(0) }
   const fault = signatureFault(signed, app.app, Date.now())
@@ -98,7 +104,7 @@ async function stream(
   cors: Record<string, string>,
   context: EventStreamContext,
 ): Promise<void> {
-  const connection = open(request, response, target, app, context)
+  const { connection, outbox } = open(request, response, target, app, context)
   const claim: Claim = { auth: undefined, channelData: target.searchParams.get('channel_data') ?? undefined, isVouchedFor: isSigned }
   if (pass !== undefined) givePass(connection, pass)
   const granted = new Map<string, Member | undefined>()
@@ -122,7 +128,29 @@ async function stream(
   })
   // Browsers wait so long before they come back: not all the same time, after a restart.
   response.write(`retry: ${1_000 + Math.floor(Math.random() * 2_000)}\n\n`)
-  for (const [name, member] of granted) join(connection, name, member, context)
+  goOn(connection, outbox, granted, request, context)
+}
+
+/** Joins the channels, each from where `Last-Event-ID` says that the client stopped. */
+function goOn(
+  connection: Connection,
+  outbox: EventStreamOutbox,
+  granted: ReadonlyMap<string, Member | undefined>,
+  request: IncomingMessage,
+  context: EventStreamContext,
+): void {
+  const { rules } = context.settings
+  const kept = new Set([...granted.keys()].filter(name => rules.historyOf(name) !== undefined))
+  const written = request.headers['last-event-id']
+  const stopped: ReadonlyMap<string, Position> = typeof written === 'string' ? readPlaces(written, kept) : new Map()
+  if (kept.size > 0) connection.tracker = makeTracker(new StreamPositions(stopped, id => outbox.pushId(id)), context.settings)
+  for (const [name, member] of granted) {
+    join(connection, name, member, context)
+    const resumable = connection.subscriptions.get(name)?.resumable
+    const from = stopped.get(name)
+    if (from === undefined) resumable?.startNow()
+    else resumable?.resume({ ...from, received: 0, socketId: undefined })
+  }
 }
 
 function open(
@@ -130,20 +158,25 @@ function open(
   response: ServerResponse,
   target: URL,
   app: AppChannels,
-  { connections, addressOf, outbox }: EventStreamContext,
-): Connection {
+  { connections, addressOf, outbox: shared }: EventStreamContext,
+): { readonly connection: Connection; readonly outbox: EventStreamOutbox } {
+  let overflowed = () => {}
+  const outbox = new EventStreamOutbox(response, shared, () => overflowed())
   const connection = connections.open({
     app,
     address: addressOf(request),
     credentials: credentialsOf(request, target.search),
     transport: { isOneWay: true, close: () => response.end(), terminate: () => response.destroy() },
-    outbox: overflow => new EventStreamOutbox(response, outbox, overflow),
+    outbox: overflow => {
+      overflowed = overflow
+      return outbox
+    },
   })
   response.on('close', () => {
     connections.leave(connection, 'client')
     connections.gone(connection)
   })
-  return connection
+  return { connection, outbox }
 }
 
 async function decided(connection: Connection, name: string, claim: Claim, context: EventStreamContext): Promise<Access> {

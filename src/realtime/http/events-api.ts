@@ -1,3 +1,4 @@
+import { HistoryUnavailable } from '../history/history.ts'
 import { HubError } from '../hub.ts'
 import { type Fields, isObject, ownValue, parseObject } from '../json-fields.ts'
 import type { ApiCall, ApiRefusal, ApiResult } from './api.ts'
@@ -12,26 +13,27 @@ interface ApiEvent {
 }
 
 /** `POST /events`: one event to several channels. */
-export function publishEvent(call: ApiCall): ApiResult {
+export async function publishEvent(call: ApiCall): Promise<ApiResult> {
   const fields = parseObject(call.body.toString('utf8'))
   if (fields === undefined) return badRequest('The body must be a JSON object')
   const event = readEvent(fields, channelList(fields, call.context.settings.limits.apiChannels))
   if ('error' in event) return event
   const prepared = prepare(event, call)
   if ('error' in prepared) return prepared
-  prepared.send()
+  const refusal = await kept(prepared.send())
+  if (refusal !== undefined) return refusal
   if (event.info.size === 0) return { body: {} }
   return { body: { channels: Object.fromEntries(event.channels.map(name => [name, attributesOf(call.app, name, event.info)])) } }
 }
 
 /** `POST /batch_events`: several events to one channel each. All are checked before the first is sent. */
-export function publishBatch(call: ApiCall): ApiResult {
+export async function publishBatch(call: ApiCall): Promise<ApiResult> {
   const most = call.context.settings.limits.apiBatch
   const batch = ownValue(parseObject(call.body.toString('utf8')) ?? {}, 'batch')
   if (!Array.isArray(batch)) return badRequest('The body must be a JSON object with a list `batch`')
   if (batch.length === 0 || batch.length > most) return badRequest(`\`batch\` holds 1 to ${most} events`)
   const events: ApiEvent[] = []
-  const sends: (() => void)[] = []
+  const sends: (() => readonly Promise<void>[])[] = []
   for (const [index, entry] of batch.entries()) {
     const channel = isObject(entry) ? ownValue(entry, 'channel') : undefined
     if (!isObject(entry) || typeof channel !== 'string') return badRequest(`batch.${index} must be an object with a text \`channel\``)
@@ -41,12 +43,24 @@ export function publishBatch(call: ApiCall): ApiResult {
     if (!('error' in event)) events.push(event)
     sends.push(prepared.send)
   }
-  for (const send of sends) send()
+  const refusal = await kept(sends.flatMap(send => send()))
+  if (refusal !== undefined) return refusal
   if (events.every(({ info }) => info.size === 0)) return { body: {} }
   return { body: { batch: events.map(({ channels: [name = ''], info }) => attributesOf(call.app, name, info)) } }
 }
 
-function prepare(event: ApiEvent, { app, context }: ApiCall): { send(): void } | ApiRefusal {
+/** Waits for the histories of channels that have one. */
+async function kept(pending: readonly Promise<void>[]): Promise<ApiRefusal | undefined> {
+  if (pending.length === 0) return undefined
+  for (const result of await Promise.allSettled(pending)) {
+    if (result.status === 'fulfilled') continue
+    if (!(result.reason instanceof HistoryUnavailable)) throw result.reason
+    return { status: 503, error: 'The history of a channel is away: the event may not have been sent' }
+  }
+  return undefined
+}
+
+function prepare(event: ApiEvent, { app, context }: ApiCall): { send(): readonly Promise<void>[] } | ApiRefusal {
   try {
     return context.broadcaster.prepareText(app.app.id, event.channels, event.name, event.data, event.except)
   } catch (error) {

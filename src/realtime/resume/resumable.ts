@@ -1,0 +1,281 @@
+import { performance } from 'node:perf_hooks'
+import type { Channel, Subscription } from '../channels.ts'
+import { type Connection, sendMessage } from '../connection.ts'
+import type { Counters, ResumeFailure } from '../counters.ts'
+import { type ByteString, eventFrame, jsonBytes } from '../frame.ts'
+import type { History, Position, Replay } from '../history/history.ts'
+import type { LiveSettings } from '../settings.ts'
+import { TokenBucket } from '../token-bucket.ts'
+import { type Missed, missedEvents } from './missed-events.ts'
+
+/** Resumes a second from one client, on average: each may cost a whole history. After a reconnect all channels come at once. */
+const resumesPerSecond = 10
+
+export interface ResumeContext {
+  readonly history: History
+  readonly counters: Counters
+  readonly settings: LiveSettings
+}
+
+/** What a client has told of where it stopped. */
+export interface StoppedAt extends Position {
+  /** Events it has got after the position. */
+  readonly received: number
+  /** The socket id it had: what was not for that socket is not for it. */
+  readonly socketId: string | undefined
+}
+
+/** How a client learns its positions. */
+export interface PositionSink {
+  /** It is about to get an event of the channel and will then stand at `at`; the answer goes along with the event as its id. */
+  note(subscription: Resumable, at: Position): string | undefined
+  /** It stands there, whether or not anything is sent. */
+  stands(subscription: Resumable, at: Position): void
+}
+
+/** A client that keeps track of its positions. */
+export interface Tracker {
+  readonly sink: PositionSink
+  readonly resumes: TokenBucket
+  /** Bytes that all its subscriptions hold back. */
+  heldBytes: number
+}
+
+export function makeTracker(sink: PositionSink, { limits }: LiveSettings): Tracker {
+  return { sink, resumes: new TokenBucket(limits.channels, performance.now()), heldBytes: 0 }
+}
+
+interface Held {
+  readonly frame: ByteString
+  readonly at: Position | undefined
+}
+
+/**
+ * A subscription of a client that keeps track, to a channel with history. What is sent to the channel is held back until the client has said from
+ * where it goes on, or has had its time to: then comes what it missed, then what was held, then what comes, each event once and in order.
+ */
+export class Resumable {
+  readonly channel: Channel
+  readonly #connection: Connection
+  readonly #tracker: Tracker
+  readonly #context: ResumeContext
+  /** `starting`: it has been said that the client goes on from here; where that is, is being asked. */
+  #state: 'waiting' | 'replaying' | 'starting' | 'live' | 'ended' = 'live'
+  #held: Held[] = []
+  #heldBytes = 0
+  #timer: NodeJS.Timeout | undefined
+  /** The last event of a cache channel, for whoever does not go on from somewhere. */
+  #cached: ByteString | undefined
+  /** What the replay has brought. */
+  #replayedTo: Position | undefined
+  /** Where delivery stood when the channel had sent nothing here yet. */
+  #base: Position | undefined
+
+  constructor({ channel, connection }: Subscription, tracker: Tracker, context: ResumeContext) {
+    this.channel = channel
+    this.#connection = connection
+    this.#tracker = tracker
+    this.#context = context
+    channel.resumables += 1
+  }
+
+  get isHolding(): boolean {
+    return this.#state !== 'live' && this.#state !== 'ended'
+  }
+
+  /** Where the client stands once it has got all that was sent to it; undefined where that is not known yet. */
+  get position(): Position | undefined {
+    const settled = settledPosition(this.channel) ?? this.#base
+    const replayed = this.#replayedTo
+    if (replayed === undefined || settled === undefined || replayed.epoch !== settled.epoch) return settled ?? replayed
+    return replayed.serial > settled.serial ? replayed : settled
+  }
+
+  /** From now on events wait for `resume`, for a while. */
+  hold(): void {
+    this.#state = 'waiting'
+    this.#timer = setTimeout(() => this.startNow(), this.#context.settings.timings.resumeMs).unref()
+  }
+
+  /** The event with which a cache channel greets: not news for whoever goes on. */
+  greet(frame: ByteString): void {
+    if (this.isHolding) this.#cached = frame
+    else this.#connection.outbox.push(frame)
+  }
+
+  /** An event for the channel; without a position it is none of the history's. `isExcluded`: for the others only. */
+  take(frame: ByteString, at: Position | undefined, isExcluded: boolean): void {
+    if (this.isHolding) {
+      if (!isExcluded) this.#keep(frame, at)
+      return
+    }
+    if (at !== undefined && this.#hasGot(at)) return
+    this.#push(frame, at, isExcluded)
+  }
+
+  /** The client goes on from wherever the channel is. */
+  startNow(): void {
+    if (this.#state === 'ended' || this.#state === 'starting') return
+    clearTimeout(this.#timer)
+    if (this.isHolding) this.#state = 'starting'
+    const known = this.channel.latest
+    const base = known ?? this.#context.history.position(this.#connection.app.app.id, this.channel.name)
+    if (!(base instanceof Promise)) {
+      this.#begin(base)
+      return
+    }
+    base.then(
+      at => this.#begin(at),
+      // Nobody knows where the channel stands: the client has no position until an event comes.
+      () => this.#begin(undefined),
+    )
+  }
+
+  /** The client wants what came after a position; answered with `router:resumed` or `router:resume_failed`. */
+  resume(from: StoppedAt): void {
+    const mayAsk = this.#tracker.resumes.take(resumesPerSecond, this.#context.settings.limits.channels, performance.now())
+    if (this.#state !== 'waiting' || !mayAsk) {
+      this.#fail('unavailable')
+      return
+    }
+    clearTimeout(this.#timer)
+    this.#state = 'replaying'
+    let asked: Replay | Promise<Replay>
+    try {
+      asked = this.#context.history.since(this.#connection.app.app.id, this.channel.name, from)
+    } catch {
+      this.#fail('unavailable')
+      return
+    }
+    if (!(asked instanceof Promise)) {
+      this.#answer(asked, from)
+      return
+    }
+    asked.then(
+      replay => this.#answer(replay, from),
+      () => this.#fail('unavailable'),
+    )
+  }
+
+  /** Something was missed that nobody can bring. */
+  lose(why: ResumeFailure): void {
+    if (this.#state !== 'live') return
+    this.#tellFailure(why)
+    this.#stand()
+  }
+
+  /** It is no subscription any more. */
+  end(): void {
+    if (this.#state === 'ended') return
+    clearTimeout(this.#timer)
+    this.#state = 'ended'
+    this.#letGo()
+    this.channel.resumables -= 1
+  }
+
+  #answer(replay: Replay, from: StoppedAt): void {
+    if (this.#state !== 'replaying') return
+    if ('failed' in replay) this.#fail(replay.failed)
+    else this.#replay(missedEvents(replay.events, from, this.channel.rule?.conflate), 0, replay.upTo)
+  }
+
+  /** As much at a time as the client takes: a whole history may be more than its queue. */
+  #replay(missed: readonly Missed[], from: number, upTo: Position): void {
+    if (this.#state !== 'replaying') return
+    const { outbox } = this.#connection
+    const most = this.#context.settings.limits.queue / 2
+    for (let index = from; index < missed.length; index += 1) {
+      if (outbox.queuedBytes > most) {
+        outbox.whenDrained(() => this.#replay(missed, index, upTo))
+        return
+      }
+      const next = missed[index]
+      if (next === undefined) continue
+      const frame = eventFrame(jsonBytes(next.event.event), this.channel.nameBytes, jsonBytes(next.event.text))
+      outbox.push(frame, this.#tracker.sink.note(this, { epoch: upTo.epoch, serial: next.isWholeUpTo }))
+    }
+    this.#context.counters.resumed += 1
+    this.#context.counters.replayed += missed.length
+    this.#cached = undefined
+    this.#replayedTo = upTo
+    this.#release()
+    this.#tell('router:resumed', { channel: this.channel.name, replayed: missed.length })
+  }
+
+  #begin(base: Position | undefined): void {
+    if (this.#state === 'ended') return
+    this.#base = base
+    if (this.isHolding) this.#release()
+    else this.#stand()
+  }
+
+  /** The client is told, and goes on from here. */
+  #fail(why: ResumeFailure): void {
+    if (this.#state === 'ended') return
+    this.#tellFailure(why)
+    this.startNow()
+  }
+
+  #tellFailure(reason: ResumeFailure): void {
+    this.#context.counters.resumeFailed(reason)
+    this.#tell('router:resume_failed', { channel: this.channel.name, reason })
+  }
+
+  #tell(event: string, data: Readonly<Record<string, unknown>>): void {
+    sendMessage(this.#connection, { event, data: JSON.stringify(data) })
+  }
+
+  #release(): void {
+    clearTimeout(this.#timer)
+    this.#state = 'live'
+    if (this.#cached !== undefined) this.#connection.outbox.push(this.#cached)
+    const held = this.#letGo()
+    for (const { frame, at } of held) if (at === undefined || !this.#hasGot(at)) this.#connection.outbox.push(frame)
+    this.#stand()
+  }
+
+  #stand(): void {
+    const at = this.position
+    if (at !== undefined) this.#tracker.sink.stands(this, at)
+  }
+
+  #push(frame: ByteString, at: Position | undefined, isExcluded: boolean): void {
+    if (at === undefined) {
+      if (!isExcluded) this.#connection.outbox.push(frame)
+      return
+    }
+    const id = this.#tracker.sink.note(this, this.position ?? at)
+    if (!isExcluded) this.#connection.outbox.push(frame, id)
+  }
+
+  #hasGot({ epoch, serial }: Position): boolean {
+    return this.#replayedTo?.epoch === epoch && serial <= this.#replayedTo.serial
+  }
+
+  #keep(frame: ByteString, at: Position | undefined): void {
+    this.#held.push({ frame, at })
+    this.#heldBytes += frame.length
+    this.#tracker.heldBytes += frame.length
+    if (this.#tracker.heldBytes <= this.#context.settings.limits.queue) return
+    // A client that has not spoken yet gets them; one that is in the middle of a replay cannot have them before its end.
+    if (this.#state === 'replaying') this.#fail('unavailable')
+    else this.startNow()
+    if (this.isHolding) this.#release()
+  }
+
+  #letGo(): readonly Held[] {
+    const held = this.#held
+    this.#tracker.heldBytes -= this.#heldBytes
+    this.#held = []
+    this.#heldBytes = 0
+    this.#cached = undefined
+    return held
+  }
+}
+
+/** Up to where the subscribers of a channel have got everything, or something newer instead. */
+function settledPosition({ latest, conflator }: Channel): Position | undefined {
+  const waiting = conflator?.oldestWaiting?.at
+  if (latest === undefined || waiting === undefined || waiting.epoch !== latest.epoch) return latest
+  return { epoch: latest.epoch, serial: waiting.serial - 1 }
+}
