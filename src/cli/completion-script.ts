@@ -5,6 +5,8 @@ export interface CompletedCommand {
   /** Of its first argument, where there is a list of them. */
   readonly values: readonly string[]
   readonly options: readonly CompletedOption[]
+  /** What stands behind it, as in `router dlq list`; empty for most. */
+  readonly commands: readonly CompletedCommand[]
 }
 
 export interface CompletedOption {
@@ -35,11 +37,15 @@ export function completionScript(shell: Shell, commands: readonly CompletedComma
 
 function bashScript(commands: readonly CompletedCommand[], global: readonly CompletedOption[]): string {
   const names = commands.map(({ name }) => name).join(' ')
+  const groups = commands.filter(command => command.commands.length > 0)
+  const all = [...commands, ...groups.flatMap(group => group.commands.map(inner => ({ ...inner, name: `${group.name} ${inner.name}` })))]
   const flagsOf = (options: readonly CompletedOption[]) => [...options, ...global].map(({ flag }) => flag).join(' ')
-  const words = commands.map(({ name, options, values }) => `    ${name}) flags="${flagsOf(options)}"; values="${values.join(' ')}" ;;`)
-  const choices = commands.flatMap(({ name, options }) =>
+  const words = all.map(
+    ({ name, options, ...rest }) => `    "${name}") flags="${flagsOf(options)}"; values="${argumentsOf(rest).join(' ')}" ;;`,
+  )
+  const choices = all.flatMap(({ name, options }) =>
     [...options, ...global].flatMap(option =>
-      option.takesValue ? [`    ${name}:${option.flag}) COMPREPLY=($(compgen ${generated(option)} -- "$current")); return ;;`] : [],
+      option.takesValue ? [`    "${name}:${option.flag}") COMPREPLY=($(compgen ${generated(option)} -- "$current")); return ;;`] : [],
     ),
   )
   return `_router_complete() {
@@ -48,7 +54,9 @@ function bashScript(commands: readonly CompletedCommand[], global: readonly Comp
     case "\${COMP_WORDS[index]}" in
       --project) ((index++)) ;;
       -*) ;;
-      *) command="\${COMP_WORDS[index]}"; break ;;
+      *)
+        command="\${command:+$command }\${COMP_WORDS[index]}"
+        case "$command" in ${groups.map(({ name }) => name).join('|')}) ;; *) break ;; esac ;;
     esac
   done
   case "$command:$previous" in
@@ -68,22 +76,33 @@ complete -o filenames -F _router_complete router
 `
 }
 
+/** Words that may stand behind a command. */
+function argumentsOf({ values, commands }: Pick<CompletedCommand, 'values' | 'commands'>): readonly string[] {
+  return commands.length === 0 ? values : commands.map(({ name }) => name)
+}
+
 function generated({ flag, choices }: CompletedOption): string {
   if (choices.length > 0) return `-W "${choices.join(' ')}"`
   return flag === '--project' ? '-d' : '-f'
 }
 
 function fishScript(commands: readonly CompletedCommand[], global: readonly CompletedOption[]): string {
+  const lines = [...fishCommands(commands, ''), ...global.map(option => fishOption(option, ''))]
+  return `${lines.join('\n')}\n`
+}
+
+/** `behind`: the condition under which one of the commands may come. */
+function fishCommands(commands: readonly CompletedCommand[], behind: string): readonly string[] {
   const names = commands.map(({ name }) => name).join(' ')
-  const lines = commands.flatMap(({ name, summary, values, options }) => {
-    const here = `-n "__fish_seen_subcommand_from ${name}"`
+  return commands.flatMap(({ name, summary, values, options, commands: inner }) => {
+    const isHere = `${behind}__fish_seen_subcommand_from ${name}`
     return [
-      `complete -c router -f -n "not __fish_seen_subcommand_from ${names}" -a ${name} -d ${quoted(summary)}`,
-      ...(values.length === 0 ? [] : [`complete -c router -f ${here} -a ${quoted(values.join(' '))}`]),
-      ...options.map(option => fishOption(option, here)),
+      `complete -c router -f -n "${behind}not __fish_seen_subcommand_from ${names}" -a ${name} -d ${quoted(summary)}`,
+      ...(values.length === 0 ? [] : [`complete -c router -f -n "${isHere}" -a ${quoted(values.join(' '))}`]),
+      ...options.map(option => fishOption(option, `-n "${isHere}"`)),
+      ...fishCommands(inner, `${isHere}; and `),
     ]
   })
-  return `${[...lines, ...global.map(option => fishOption(option, ''))].join('\n')}\n`
 }
 
 function fishOption({ flag, description, takesValue, choices }: CompletedOption, here: string): string {

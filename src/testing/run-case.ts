@@ -16,7 +16,7 @@ export interface CaseOutcome extends Outcome {
   readonly routes: readonly string[]
   /** The most attempts that one action took; 0 where none ran. */
   readonly attempts: number
-  /** Reasons, once for each thing left out. */
+  /** Reasons, once for each thing left out; `duplicate` once for each route that had completed the key. */
   readonly skipped: readonly string[]
   /** Topics of given messages that no route file reads. */
   readonly unread: readonly string[]
@@ -53,7 +53,7 @@ export async function runCase({ plan, recorder, given, mocks }: CaseInput): Prom
     ...recorder.outcome,
     routes: running.flatMap(({ processor, counters }) => routesTaken(processor.plan, counters)),
     attempts: attempts.most,
-    skipped: running.flatMap(({ counters }) => [...counters.skips].flatMap(([reason, count]) => new Array<string>(count).fill(reason))),
+    skipped: running.flatMap(({ counters }) => skippedBy(counters)),
     unread: [...new Set(given.map(({ topic }) => topic))].filter(topic => !plan.subscriptions.some(one => readsTopic(one, topic))),
     isUnfinished,
   }
@@ -140,6 +140,12 @@ function routesTaken(plan: SubscriptionPlan, counters: SubscriptionCounters): re
       const { done = 0, skipped = 0, dropped = 0, deadLettered = 0, failed = 0 } = counters.routes.get(id) ?? {}
       return done + skipped + dropped + deadLettered + failed > 0
     })
+}
+
+/** What the engine left out, and the routes that had completed a message's idempotency key before. */
+function skippedBy({ skips, routes }: SubscriptionCounters): readonly string[] {
+  const duplicates = [...routes.values()].reduce((sum, { duplicate }) => sum + duplicate, 0)
+  return [...skips, ['duplicate', duplicates] as const].flatMap(([reason, count]) => new Array<string>(count).fill(reason))
 }
 
 function isAtWork({ assignments }: SubscriptionProcessor): boolean {

@@ -1,39 +1,77 @@
 import { spawnSync } from 'node:child_process'
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { makeProject } from '../support/project.ts'
 import { router } from './router-command.ts'
 
-/** What bash itself offers for the last word. */
-async function offered(words: readonly string[], files: Readonly<Record<string, string>> = {}): Promise<readonly string[]> {
-  const { stdout: script } = await router(['completion', 'bash'])
-  const { root } = await makeProject(files)
-  const line = words.map(word => `'${word}'`).join(' ')
-  const run = `${script}\nCOMP_WORDS=(${line}); COMP_CWORD=${words.length - 1}; _router_complete; printf '%s\\n' "\${COMPREPLY[@]}"`
-  const { stdout, stderr, status } = spawnSync('bash', ['--norc', '-c', run], { cwd: root, encoding: 'utf8' })
-  expect({ stderr, status }).toEqual({ stderr: '', status: 0 })
-  return stdout.split('\n').filter(word => word !== '')
+const shells = ['bash', 'zsh', 'fish'] as const
+
+type Shell = (typeof shells)[number]
+
+/** A line typed so far, and what Tab makes of it where there is one way to go on. */
+const lines: readonly (readonly [string, string, string])[] = [
+  ['a command', 'router va', 'router validate'],
+  ['a value of a flag', 'router validate --format s', 'router validate --format sarif'],
+  ['a flag', 'router validate --deny', 'router validate --deny-warnings'],
+  ['an argument with a list of values', 'router completion f', 'router completion fish'],
+  ['a command behind a command', 'router dlq rep', 'router dlq replay'],
+  ['its flags', 'router dlq replay --dry', 'router dlq replay --dry-run'],
+  ['a command after a flag with a value', 'router --project somewhere backt', 'router --project somewhere backtest'],
+  ['the code of a problem', 'router help when-nu', 'router help when-number'],
+  ['a file', 'router explain ev', 'router explain event.json'],
+]
+
+for (const shell of shells) {
+  const isInstalled = spawnSync(shell, ['-c', 'true']).status === 0
+  test.skipIf(!isInstalled)(`${shell} goes on where there is one way${isInstalled ? '' : ` (${shell} is not installed)`}`, async () => {
+    const { root } = await completing(shell)
+    expect(lines.map(([what, line]) => [what, line, press(shell, root, line)])).toEqual(lines)
+  })
 }
 
-describe('completion in bash', () => {
-  test.each<[string, readonly string[], readonly string[]]>([
-    ['commands', ['router', 'va'], ['validate']],
-    ['flags of a command, and those of all', ['router', 'validate', '--'], ['--format', '--deny-warnings', '--live', '--project']],
-    ['values of a flag', ['router', 'validate', '--format', 's'], ['sarif']],
-    ['arguments with a list of values', ['router', 'completion', 'f'], ['fish']],
-    ['commands after a flag with a value', ['router', '--project', 'somewhere', 'backt'], ['backtest']],
-  ])('offers %s', async (_, words, expected) => {
-    expect(await offered(words)).toEqual(expected)
-  })
+/** A folder with the script, as `script`, and a file to complete. */
+async function completing(shell: Shell): Promise<{ readonly root: string }> {
+  const { stdout } = await router(['completion', shell])
+  return makeProject({ script: stdout, 'event.json': '{}', 'other.json': '{}' })
+}
 
-  test('offers files where anything may stand', async () => {
-    expect(await offered(['router', 'explain', 'ev'], { 'event.json': '{}', 'other.json': '{}' })).toEqual(['event.json'])
-  })
+const programs: Readonly<Record<Shell, string>> = {
+  // What bash does with the words of a line when Tab is pressed.
+  bash: `source ./script
+    read -ra COMP_WORDS <<< "$1"; COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _router_complete
+    COMP_WORDS[COMP_CWORD]="\${COMPREPLY[*]}"; echo "\${COMP_WORDS[*]}"`,
+  // A terminal of its own: Tab, then Ctrl-T, which writes down what the line has become.
+  zsh: `zmodload zsh/zpty
+    zpty shell 'zsh -f -i'
+    zpty -w shell "source ./script; finish() { print -r -- \\"\\$BUFFER\\" > line; exit }; zle -N finish; bindkey '^T' finish; print READY"
+    zpty -r shell seen '*READY*READY*'
+    zpty -w -n shell "$1"$'\\t\\x14'
+    while zpty -r shell seen; do :; done
+    cat line`,
+  fish: `source ./script
+    set words (string split ' ' -- $argv[1])
+    set words[-1] (complete -C $argv[1] | string replace -r '\\t.*' '')
+    echo $words`,
+}
 
-  test('is what the shell loads by itself', async () => {
-    const { stdout } = await router(['completion', 'bash'])
-    const { status, stdout: listed } = spawnSync('bash', ['--norc', '-c', `${stdout}\ncomplete -p router`], { encoding: 'utf8' })
-    expect({ status, listed }).toEqual({ status: 0, listed: 'complete -o filenames -F _router_complete router\n' })
-  })
+/** What the line becomes when Tab is pressed at its end. */
+function press(shell: Shell, root: string, line: string): string {
+  const flags = { bash: ['--norc'], zsh: ['-f'], fish: ['--no-config'] }[shell]
+  const args = [...flags, '-c', programs[shell], ...(shell === 'fish' ? [line] : [shell, line])]
+  const env = { ...process.env, HOME: root, TERM: 'dumb' }
+  const { stdout, stderr, status } = spawnSync(shell, args, { cwd: root, env, encoding: 'utf8', timeout: 60_000 })
+  expect({ stderr, status }).toEqual({ stderr: '', status: 0 })
+  return stdout.trim()
+}
+
+test('bash offers all flags of a command, with those of every command', async () => {
+  const { root } = await completing('bash')
+  expect(press('bash', root, 'router validate --')).toBe('router validate --format --deny-warnings --live --project')
+})
+
+test('bash loads the script by itself', async () => {
+  const { root } = await completing('bash')
+  const { status, stdout } = spawnSync('bash', ['--norc', '-c', 'source ./script; complete -p router'], { cwd: root, encoding: 'utf8' })
+  expect({ status, stdout }).toEqual({ status: 0, stdout: 'complete -o filenames -F _router_complete router\n' })
 })
 
 test('fish gets each command with its summary and each flag', async () => {

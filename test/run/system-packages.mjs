@@ -9,6 +9,8 @@ const programs = [
   { name: 'openssl', debian: 'openssl', forKafka: false },
   { name: 'redis-server', debian: 'redis-server', forKafka: false },
   { name: 'chromium', debian: 'chromium', forKafka: false },
+  { name: 'zsh', debian: 'zsh', forKafka: false },
+  { name: 'fish', debian: 'fish', forKafka: false },
 ]
 
 /** Installs missing programs where that is possible: on Debian, as root. Elsewhere the tests that need them say what to install. */

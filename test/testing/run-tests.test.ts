@@ -114,6 +114,17 @@ describe('a test of routes', () => {
     ])
   })
 
+  test('an event that comes twice is a duplicate for a route that completed it, and runs again where it failed', async () => {
+    const files = { 'routes/orders.yaml': route.replaceAll('    actions:', '    idempotency: true\n    actions:') }
+    const twice =
+      '    given:\n      - { event: order.created, id: e1, data: { user_id: 7 } }\n      - { event: order.created, id: e1, data: { user_id: 7 } }\n'
+    const once = `  - name: a\n${twice}${mocked}    expect: { broadcasts: [{}], emits: [{}], invocations: [{}], skipped: [duplicate], deadLetters: [] }\n`
+    const throws = '    mocks: { handlers/receipt.ts: { throws: no paper, times: 3, returns: {} } }\n'
+    const again = `  - name: b\n${twice}${throws}    expect: { emits: [{}], invocations: [{}, {}], skipped: [], deadLetters: [{ error: no paper }] }\n`
+    expect(await failures(once + again, files)).toEqual([])
+    expect(await failures(once.replace('[duplicate]', '[]'), files)).toEqual([expect.stringContaining('skipped: 1 more than expected')])
+  })
+
   test('a mock that no route invokes is a failure, not a silence', async () => {
     const mocks = '    mocks: { handlers/recept.ts: { returns: 1 } }\n'
     const [failure] = await failures(`  - name: a\n${given}${mocks}    expect: { attempts: 1 }\n`)

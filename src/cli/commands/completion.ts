@@ -12,8 +12,12 @@ export function addCompletion(program: Command): void {
       'after',
       '\nExamples:\n  $ router completion bash >> ~/.bashrc\n  $ router completion zsh >> ~/.zshrc\n  $ router completion fish > ~/.config/fish/completions/router.fish\n',
     )
-    .action((shell: Shell) => {
-      print(completionScript(shell, program.commands.map(completed), program.options.filter(isOfAllCommands).map(completedOption)))
+    .action(async (shell: Shell) => {
+      const { allCodes } = await import('../../diagnostics/codes.ts')
+      const commands = program.commands.map(completed)
+      const topics = [...commands.map(({ name }) => name), 'codes', ...allCodes]
+      const all = commands.map(command => (command.name === 'help' ? { ...command, values: topics } : command))
+      print(completionScript(shell, all, program.options.filter(isOfAllCommands).map(completedOption)))
     })
 }
 
@@ -24,6 +28,7 @@ function completed(command: Command): CompletedCommand {
     summary: command.summary(),
     values: first?.argChoices ?? [],
     options: command.options.filter(isLong).map(completedOption),
+    commands: command.commands.map(completed),
   }
 }
 
