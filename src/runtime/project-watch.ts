@@ -28,8 +28,12 @@ export class ProjectWatch {
 
   /** Watches the folders of files that came to the project since; `handlerFiles` are absolute. */
   follow(project: Project, handlerFiles: readonly string[]): void {
-    const files = [...[...project.sources.keys(), ...project.eventSchemas.keys()].map(file => resolve(this.#root, file)), ...handlerFiles]
-    const folders = files.map(dirname).filter(folder => folder !== this.#root && this.#isInside(folder))
+    this.followFiles([...project.sources.keys(), ...project.eventSchemas.keys(), ...handlerFiles])
+  }
+
+  /** The same for files by their paths: absolute, or relative to the root. */
+  followFiles(files: readonly string[]): void {
+    const folders = files.map(file => dirname(resolve(this.#root, file))).filter(folder => folder !== this.#root && this.#isInside(folder))
     const added = [...new Set(folders)].filter(folder => !this.#isWatched(folder) && existsSync(folder))
     for (const folder of added) this.#trees.add(folder)
     if (added.length > 0) this.#watcher.addTrees(added)

@@ -26,6 +26,8 @@ export interface TestReport {
   readonly results: readonly TestResult[]
   /** Cases that hit each route. */
   readonly coverage: ReadonlyMap<string, number>
+  /** All that was looked at: relative to the root, or absolute. */
+  readonly readFiles: readonly string[]
 }
 
 export interface TestOptions {
@@ -38,8 +40,8 @@ export interface TestOptions {
 /** Runs every case of the files. Handlers that are not mocked run for real; nothing is sent anywhere. */
 export async function runTests(options: TestOptions): Promise<TestReport> {
   const project = await compileTestProject(options)
-  const { problems, sources } = project
-  if (problems.some(({ severity }) => severity === 'error')) return { problems, sources, results: [], coverage: new Map() }
+  const { problems, sources, readFiles } = project
+  if (problems.some(({ severity }) => severity === 'error')) return { problems, sources, results: [], coverage: new Map(), readFiles }
   const results: TestResult[] = []
   const coverage = new Map(project.routes.map(id => [id, 0]))
   try {
@@ -52,7 +54,7 @@ export async function runTests(options: TestOptions): Promise<TestReport> {
   } finally {
     await project.close()
   }
-  return { problems: [], sources, results, coverage }
+  return { problems: [], sources, results, coverage, readFiles }
 }
 
 async function runOne(

@@ -24,6 +24,8 @@ export interface TestProject {
   readonly routes: readonly string[]
   /** Handlers that routes invoke: modules, and `module#export` where it is not the default. */
   readonly handlers: readonly string[]
+  /** Routes, tests, schemas, handlers and what they import: relative to the root, or absolute. */
+  readonly readFiles: readonly string[]
   close(): Promise<void>
 }
 
@@ -62,6 +64,7 @@ export async function compileTestProject({ root, env, files }: TestOptions): Pro
     files: read,
     routes: plan.subscriptions.flatMap(({ routes }) => routes.map(({ id }) => id)),
     handlers,
+    readFiles: [...sources.keys(), ...project.eventSchemas.keys(), ...uses.map(({ module }) => module), ...modules.files],
     close: async () => void (await modules.retire()),
   }
 }

@@ -34,17 +34,13 @@ test('--watch runs again after each edit: of a test, a route, a handler, and wha
   expect(await runs(5)).toContain('1 passed;')
   watching.send('SIGINT')
   expect((await watching.ended).code).toBe(0)
-})
+}, 120_000)
 
-test('the exit code tells whether all passed, whatever the format', async () => {
-  const { root, write } = await makeProject(project)
-  const codes = async () =>
-    (await Promise.all(['pretty', 'json', 'junit'].map(format => router(['test', '--format', format], { cwd: root })))).map(
-      ({ code }) => code,
-    )
-  expect(await codes()).toEqual([0, 0, 0])
-  await write('routes/orders.test.yaml', tests('sport'))
-  expect(await codes()).toEqual([1, 1, 1])
+test('the exit code tells that one failed, also where a program reads the report', async () => {
+  const { root } = await makeProject({ ...project, 'routes/orders.test.yaml': tests('sport') })
+  const { code, stdout } = await router(['test', '--format', 'junit'], { cwd: root })
+  expect(code).toBe(1)
+  expect(stdout).toContain('<testsuites tests="1" failures="1">')
 })
 
 test('without tests it says where to write one', async () => {

@@ -1,5 +1,6 @@
-import { join, relative, resolve, sep } from 'node:path'
+import { relative, resolve, sep } from 'node:path'
 import { type Command, Option } from 'commander'
+import type { TestReport } from '../../testing/run-tests.ts'
 import { CommandFailure } from '../failure.ts'
 import { hasColor, print, printError } from '../output.ts'
 import { type GlobalOptions, projectRoot } from '../project-root.ts'
@@ -27,17 +28,17 @@ export function addTest(program: Command): void {
       const options = command.optsWithGlobals<TestOptions>()
       const root = projectRoot(options)
       if (options.watch === true) await watchAndTest(root, files, options)
-      else process.exitCode = await test(root, files, options)
+      else process.exitCode = exitCodeOf(await test(root, files, options))
     })
 }
 
-async function test(root: string, paths: readonly string[], { format }: TestOptions): Promise<number> {
+async function test(root: string, paths: readonly string[], { format }: TestOptions): Promise<TestReport> {
   const [{ runTests }, files] = await Promise.all([import('../../testing/run-tests.ts'), chosenFiles(root, paths)])
   const report = await runTests({ root, env: process.env, files })
   if (report.problems.length > 0) {
     const { formatPretty } = await import('../../diagnostics/format-pretty.ts')
     printError(formatPretty(report.problems, report.sources, { color: hasColor(process.stderr) }))
-    return 1
+    return report
   }
   if (format === 'pretty') {
     const { formatTestReport } = await import('../../testing/format-test-report.ts')
@@ -46,7 +47,11 @@ async function test(root: string, paths: readonly string[], { format }: TestOpti
     const { testReportJson, testReportJunit } = await import('../../testing/test-report-files.ts')
     print(format === 'json' ? JSON.stringify(testReportJson(report), null, 2) : testReportJunit(report))
   }
-  return report.results.some(({ failures }) => failures.length > 0) ? 1 : 0
+  return report
+}
+
+function exitCodeOf({ problems, results }: TestReport): number {
+  return problems.length > 0 || results.some(({ failures }) => failures.length > 0) ? 1 : 0
 }
 
 async function chosenFiles(root: string, paths: readonly string[]): Promise<readonly string[]> {
@@ -64,13 +69,13 @@ async function chosenFiles(root: string, paths: readonly string[]): Promise<read
 
 /** Until Ctrl-C. What goes wrong in one run is printed; the next edit may mend it. */
 async function watchAndTest(root: string, paths: readonly string[], options: TestOptions): Promise<void> {
-  const [{ Watcher }, { reportFailure }] = await Promise.all([import('../../reload/watcher.ts'), import('../failure.ts')])
+  const [{ ProjectWatch }, { reportFailure }] = await Promise.all([import('../../runtime/project-watch.ts'), import('../failure.ts')])
   let running: Promise<unknown> | undefined
   let again = false
   const run = async (): Promise<void> => {
     do {
       again = false
-      await test(root, paths, options).catch(reportFailure)
+      await test(root, paths, options).then(report => watch.followFiles(report.readFiles), reportFailure)
       printError('waiting for edits; Ctrl-C ends')
     } while (again)
     running = undefined
@@ -79,21 +84,13 @@ async function watchAndTest(root: string, paths: readonly string[], options: Tes
     if (running === undefined) running = run()
     else again = true
   }
-  const folders = ['routes', 'handlers', 'schemas'].map(name => join(root, name))
-  const watcher = new Watcher({
-    trees: folders,
-    folders: [root],
-    quietMs: 50,
-    goneMs: 300,
-    maxWaitMs: 500,
-    onChange: start,
-    onError: reportFailure,
-  })
+  const watch = new ProjectWatch({ root, onChange: start, onError: reportFailure })
+  await watch.ready()
   start()
   await new Promise<void>(end => {
     process.once('SIGINT', end)
     process.once('SIGTERM', end)
   })
-  await watcher.close()
+  await watch.close()
   await running
 }
