@@ -1,7 +1,7 @@
 import type { RenderedOutput, RoutingPlan, SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
 import { DecodeFailure } from '../engine/decoded-event.ts'
 import { decodeRecord } from '../engine/envelope.ts'
-import { explainMessage, readsTopic, type StepExplanation } from './explain.ts'
+import { explainMessage, readsTopic, type StepExplanation } from '../engine/explain.ts'
 
 /** What an edit would have changed for messages of the past. */
 export interface BacktestReport {

@@ -1,6 +1,6 @@
 import { createColors } from 'picocolors'
+import { showValue } from '../engine/show-value.ts'
 import type { BacktestExample, BacktestReport, DifferenceKind, Outcome, RouteDifference } from './backtest.ts'
-import { showValue } from './show-value.ts'
 
 type Colors = ReturnType<typeof createColors>
 

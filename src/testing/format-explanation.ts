@@ -1,8 +1,8 @@
 import { createColors } from 'picocolors'
 import type { RenderedOutput } from '../compiler/plan.ts'
-import type { Explanation, RouteExplanation, StepExplanation, UnmatchedExplanation } from './explain.ts'
+import type { Explanation, RouteExplanation, StepExplanation, UnmatchedExplanation } from '../engine/explain.ts'
+import { showValue } from '../engine/show-value.ts'
 import { policyWords } from './policy-words.ts'
-import { showValue } from './show-value.ts'
 
 type Colors = ReturnType<typeof createColors>
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { SourceRecord } from '../../src/compiler/plan.ts'
-import { type ExplainOptions, explainMessage, explanationJson, hasRenderErrors } from '../../src/testing/explain.ts'
+import { type ExplainOptions, explainMessage, explanationJson, hasRenderErrors } from '../../src/engine/explain.ts'
 import { formatExplanation } from '../../src/testing/format-explanation.ts'
 import { type CompileOptions, compileFiles } from '../compiler/compile-files.ts'
 import { envelope, record } from '../engine/plan-builders.ts'

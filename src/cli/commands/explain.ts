@@ -44,7 +44,7 @@ async function explain(file: string, options: ExplainOptions): Promise<number> {
     diagnostics,
   ] = await Promise.all([
     import('../../runtime/blueprint.ts'),
-    import('../../testing/explain.ts'),
+    import('../../engine/explain.ts'),
     import('../../testing/format-explanation.ts'),
     import('../message-file.ts'),
     Promise.all([import('../../diagnostics/format-pretty.ts'), import('../../diagnostics/problem.ts')]),

@@ -23,7 +23,7 @@ async function graph(options: GraphOptions): Promise<void> {
   const root = projectRoot(options)
   const [{ plan }, { flowGraph, toDot, toMermaid }] = await Promise.all([
     soundProject(root, 'a project with errors has no whole picture'),
-    import('../../testing/flow-graph.ts'),
+    import('../../compiler/flow-graph.ts'),
   ])
   print(options.format === 'dot' ? toDot(flowGraph(plan)) : toMermaid(flowGraph(plan)))
 }

@@ -1,4 +1,4 @@
-import type { RoutingPlan } from '../compiler/plan.ts'
+import type { RoutingPlan } from './plan.ts'
 
 /** Topics, routes, and where their outputs go. */
 export interface FlowGraph {

@@ -8,11 +8,11 @@ import {
 } from '../compiler/plan.ts'
 import { type Scope, TemplateError } from '../compiler/scope.ts'
 import { UnknownValue } from '../compiler/unknown-value.ts'
-import { AttemptRun } from '../engine/attempt-run.ts'
-import { DecodeFailure } from '../engine/decoded-event.ts'
-import { decodeRecord } from '../engine/envelope.ts'
-import { errorCause } from '../engine/execution.ts'
-import { MessageScope } from '../engine/message-scope.ts'
+import { AttemptRun } from './attempt-run.ts'
+import { DecodeFailure } from './decoded-event.ts'
+import { decodeRecord } from './envelope.ts'
+import { errorCause } from './execution.ts'
+import { MessageScope } from './message-scope.ts'
 import { showValue } from './show-value.ts'
 
 /** What the routes of a project make of one message. Nothing is executed. */
