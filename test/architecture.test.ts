@@ -19,7 +19,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   stores: ['config', 'compiler'],
   reload: ['diagnostics', 'config', 'compiler'],
   observe: ['diagnostics', 'config', 'realtime/realtime-stats.ts'],
-  inspector: ['diagnostics', 'config', 'compiler', 'observe', 'reload/reload-result.ts', ...contracts],
+  inspector: ['diagnostics', 'config', 'compiler', 'engine', 'observe', 'reload/reload-result.ts', ...contracts],
   runtime: parts,
   testing: [...core, 'actions', 'runtime', ...contracts],
   cli: [...parts, 'runtime', 'testing'],

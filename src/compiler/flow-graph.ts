@@ -17,7 +17,15 @@ export interface FlowEdge {
   readonly to: string
   /** The events that take this way; undefined: whatever comes. */
   readonly label: string | undefined
+  /** Of the route's actions that send this way; empty on the way to a route. */
+  readonly positions: readonly number[]
   /** Only what fails goes there. */
+  readonly isDeadLetter: boolean
+}
+
+interface EdgeParts {
+  readonly label: string | undefined
+  readonly position: number
   readonly isDeadLetter: boolean
 }
 
@@ -30,8 +38,10 @@ export function flowGraph({ subscriptions }: RoutingPlan): FlowGraph {
     nodes.set(key, known)
     return known.id
   }
-  const edge = (from: string, to: string, label?: string, isDeadLetter = false) => {
-    edges.set(`${from} ${to} ${label} ${isDeadLetter}`, { from, to, label, isDeadLetter })
+  const edge = (from: string, to: string, { label, position, isDeadLetter = false }: Partial<EdgeParts>) => {
+    const key = `${from} ${to} ${label} ${isDeadLetter}`
+    const positions = [...(edges.get(key)?.positions ?? []), ...(position === undefined ? [] : [position])]
+    edges.set(key, { from, to, label, positions, isDeadLetter })
   }
   for (const { topics, routes, unmatched } of subscriptions) {
     const sources = [...topics.names, ...topics.patterns.map(({ source }) => `/${source}/`)].map(name => node('topic', name))
@@ -39,11 +49,12 @@ export function flowGraph({ subscriptions }: RoutingPlan): FlowGraph {
       const own = node('route', route.id)
       const isUnmatched = unmatched.policy === 'actions' && route === unmatched.route
       const label = isUnmatched ? 'no other route' : route.events.length === 0 ? undefined : route.events.join(', ')
-      for (const source of sources) edge(source, own, label)
-      for (const { action, deadLetter } of route.actions) {
-        if (action.handler !== undefined) edge(own, node('handler', action.handler.module))
-        for (const target of action.targets) edge(own, node(target.kind, target.name))
-        if (deadLetter.kind === 'topic' && deadLetter.topic !== undefined) edge(own, node('topic', deadLetter.topic), undefined, true)
+      for (const source of sources) edge(source, own, { label })
+      for (const { action, deadLetter, position } of route.actions) {
+        if (action.handler !== undefined) edge(own, node('handler', action.handler.module), { position })
+        for (const target of action.targets) edge(own, node(target.kind, target.name), { position })
+        if (deadLetter.kind === 'topic' && deadLetter.topic !== undefined)
+          edge(own, node('topic', deadLetter.topic), { position, isDeadLetter: true })
       }
     }
   }

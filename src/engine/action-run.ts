@@ -181,6 +181,14 @@ function retryWait({ execution, route }: RouteRun, action: ActionPlan, scope: Me
     { topic, partition, offset, route: route.id, action: actionName(action), attempt, retryInMs, error: cause.type },
     `failed, trying again: ${cause.message}`,
   )
+  execution.ports.observer?.retryPlanned({
+    record: scope.record,
+    route,
+    position: action.position,
+    attempt,
+    retryInMs,
+    error: `${cause.type}: ${cause.message}`,
+  })
   return retryInMs
 }
 

@@ -39,7 +39,7 @@ const writeWaits = { backoff: 'exponential', delayMs: 500, maxDelayMs: 30_000, j
  */
 export async function giveUp(execution: Execution, given: GivenUp): Promise<'dead-lettered' | 'failed' | 'released'> {
   const { record, assignment, policy, cause } = given
-  const { log } = execution.ports
+  const { log, observer } = execution.ports
   const place = {
     topic: record.topic,
     partition: record.partition,
@@ -49,12 +49,21 @@ export async function giveUp(execution: Execution, given: GivenUp): Promise<'dea
     attempts: cause.attempts,
     error: cause.type,
   }
-  if (policy.kind === 'topic') {
-    const topic = policy.topic ?? `${record.topic}.dlq`
+  const topic = policy.kind === 'topic' ? (policy.topic ?? `${record.topic}.dlq`) : undefined
+  observer?.gaveUp({
+    record,
+    route: cause.route,
+    action: cause.action,
+    attempts: cause.attempts,
+    outcome: policy.kind === 'topic' ? 'dead-letter' : policy.onFailure,
+    topic,
+    error: `${cause.type}: ${cause.message}`,
+  })
+  if (topic !== undefined) {
     log.warn({ ...place, deadLetterTopic: topic }, `dead-lettered: ${cause.message}`)
     return (await writeDeadLetter(execution, given, topic)) ? 'dead-lettered' : 'released'
   }
-  if (policy.onFailure === 'skip') {
+  if (policy.kind === 'none' && policy.onFailure === 'skip') {
     log.warn(place, `given up (onFailure: skip): ${cause.message}`)
     return 'failed'
   }

@@ -69,6 +69,7 @@ function replayMessage(execution: Execution, assignment: Assignment, plan: Subsc
     return undefined
   }
   if (typeof replay === 'string') return giveUpMessage(execution, assignment, plan, plan.deadLetter, record, kind, replay)
+  execution.ports.observer?.replayed(record, replay.record)
   if (replay.route === undefined) return routeRecord(execution, assignment, plan, replay.record, undefined)
   const rest = restOfRoute(plan, replay)
   const message = decodeMessage(plan, replay.record)

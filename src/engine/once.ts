@@ -98,7 +98,7 @@ class Once {
     firstAt: number,
     start: (guarded: Guarded) => Promise<void> | undefined,
   ): Promise<Settlement> {
-    const { counters, refuse } = this.#input
+    const { counters, execution, refuse, route, scope } = this.#input
     const claim = await this.#untilClaimed(first, firstAt)
     if (claim === 'released') return 'released'
     if (typeof claim === 'object') {
@@ -109,6 +109,7 @@ class Once {
           stack: undefined,
         })
       counters.duplicate++
+      execution.ports.observer?.leftOut(route, scope.record, 'duplicate')
       return 'settled'
     }
     const guarded = this.#guarded(claim)

@@ -1,4 +1,5 @@
 import type { RecordHeaders } from '../compiler/plan.ts'
+import type { EngineObserver } from './observer.ts'
 
 /** Time as the engine sees it: real in production, virtual in tests. */
 export interface Clock {
@@ -30,6 +31,8 @@ export interface EnginePorts {
   readonly log: EngineLog
   /** Where routes with `idempotency` keep their keys; undefined where no route has it. */
   readonly idempotency?: IdempotencyPort | undefined
+  /** Undefined: nobody looks on. */
+  readonly observer?: EngineObserver | undefined
   /** Writes a dead letter; resolves when the broker has acknowledged it. */
   readonly writeDeadLetter: (record: DeadLetterRecord) => Promise<void>
   /** Writes a message to a retry topic of the group; resolves when the broker has acknowledged it. */

@@ -6,10 +6,11 @@ import { Breakers } from './breaker.ts'
 import { CommitCadence } from './commit-cadence.ts'
 import { SubscriptionCounters } from './counters.ts'
 import type { Execution, Settlement } from './execution.ts'
-import { LaneScheduler } from './lane-scheduler.ts'
+import { LaneScheduler, type StartMessage } from './lane-scheduler.ts'
 import type { LaneTurn } from './lane-turn.ts'
 import type { LimitMember, MessageLimit } from './message-limit.ts'
 import { runMessage, type Started } from './message-run.ts'
+import type { EngineObserver } from './observer.ts'
 import type { ConsumerPort, EnginePorts, PartitionId } from './ports.ts'
 import { dueAt } from './retry-topic.ts'
 import { Window } from './window.ts'
@@ -81,7 +82,9 @@ export class SubscriptionProcessor implements LimitMember {
     this.#scheduler = new LaneScheduler(
       options.ports.clock,
       options.plan,
-      (assignment, record, turn) => this.#start(assignment, record, turn),
+      options.ports.observer === undefined
+        ? (assignment, record, turn) => this.#start(assignment, record, turn)
+        : this.#startObserved(options.ports.observer),
       (assignment, record, settlement) => this.#ended(assignment, record, settlement),
     )
     this.#limit?.join(this)
@@ -296,6 +299,20 @@ export class SubscriptionProcessor implements LimitMember {
       if (settlement === 'settled') this.counters.took(this.#ports.clock.monotonic() - startedAt)
       return settlement
     })
+  }
+
+  #startObserved(observer: EngineObserver): StartMessage {
+    return (assignment, record, turn) => {
+      const plan = this.#plan
+      observer.started(plan, record)
+      const running = this.#start(assignment, record, turn)
+      if (running === undefined) observer.ended(plan, record, 'settled')
+      if (running === undefined || running === 'too-early') return running
+      return running.then(settlement => {
+        observer.ended(plan, record, settlement)
+        return settlement
+      })
+    }
   }
 
   #ended(assignment: Assignment, record: SourceRecord, settlement: Settlement): void {

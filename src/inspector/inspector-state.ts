@@ -1,51 +1,39 @@
-import type { RoutePlan, RoutingPlan, SubscriptionPlan } from '../compiler/plan.ts'
+import { type FlowGraph, flowGraph } from '../compiler/flow-graph.ts'
+import type { RoutingPlan, SubscriptionPlan } from '../compiler/plan.ts'
 
-/** What the page shows as "what listens to what". */
+/** The configuration at work, as the page shows it. */
 export interface InspectorState {
   /** The name in router.yaml. */
   readonly app: string
   /** Counts the configurations that were at work, from 1. */
   readonly generation: number
-  readonly subscriptions: readonly InspectorSubscription[]
-}
-
-export interface InspectorSubscription {
-  readonly name: string
-  readonly file: string
-  readonly broker: string
-  readonly group: string
-  /** Names, then patterns as `/RE2/`. */
+  readonly flow: FlowGraph
+  /** What the form offers: topics without patterns, event names without wildcards. */
   readonly topics: readonly string[]
-  readonly routes: readonly InspectorRoute[]
-  /** What becomes of events that no route names. */
-  readonly unmatched: InspectorRoute | 'ignore' | 'dead-letter'
-}
-
-export interface InspectorRoute {
-  readonly name: string
-  /** Empty where the route takes every message. */
   readonly events: readonly string[]
-  readonly conditional: boolean
-  /** One line each: `broadcast private-user.{{data.user_id}}`. */
-  readonly actions: readonly string[]
 }
 
-export function describeSubscriptions(plan: RoutingPlan): readonly InspectorSubscription[] {
-  return plan.subscriptions.map(describeSubscription)
-}
+/** More than a person can look at. */
+const mostNodes = 400
+const mostOffered = 500
 
-function describeSubscription({ name, file, broker, group, topics, routes, unmatched }: SubscriptionPlan): InspectorSubscription {
+export function describePlan(app: string, generation: number, plan: RoutingPlan): InspectorState {
+  const { nodes, edges } = flowGraph(plan)
+  const shown = nodes.slice(0, mostNodes)
+  const ids = new Set(shown.map(({ id }) => id))
   return {
-    name,
-    file,
-    broker,
-    group,
-    topics: [...topics.names, ...topics.patterns.map(pattern => `/${pattern.source}/`)],
-    routes: routes.map(describeRoute),
-    unmatched: unmatched.policy === 'actions' ? describeRoute(unmatched.route) : unmatched.policy,
+    app,
+    generation,
+    flow: { nodes: shown, edges: edges.filter(({ from, to }) => ids.has(from) && ids.has(to)) },
+    topics: unique(plan.subscriptions.flatMap(({ topics }) => topics.names)),
+    events: unique(plan.subscriptions.flatMap(exactEvents)),
   }
 }
 
-function describeRoute({ name, events, when, actions }: RoutePlan): InspectorRoute {
-  return { name, events, conditional: when !== undefined, actions: actions.map(({ action }) => action.summary) }
+function exactEvents({ routes }: SubscriptionPlan): readonly string[] {
+  return routes.flatMap(({ events }) => events.filter(event => !event.includes('*')))
+}
+
+function unique(values: readonly string[]): readonly string[] {
+  return [...new Set(values)].slice(0, mostOffered)
 }

@@ -1,15 +1,20 @@
 import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Broker } from '../brokers/broker.ts'
+import type { RoutingPlan } from '../compiler/plan.ts'
+import type { EngineObserver } from '../engine/observer.ts'
+import { createRedactor } from '../observe/redact.ts'
 import type { ReloadResult } from '../reload/reload-result.ts'
 import { answerBrokerCall, brokerFault } from './broker-api.ts'
-import type { InspectorState } from './inspector-state.ts'
+import { ChannelWatch, type OccupiedChannel } from './channel-watch.ts'
+import { describePlan } from './inspector-state.ts'
 import { createLiveStreams, type LiveMessage, type LiveStreams } from './live-streams.ts'
+import { messageDetail } from './message-detail.ts'
+import { MessageLog, type MessageNews } from './message-log.ts'
 import { pageFiles, renderPage } from './page-files.ts'
 import { type PublishRequest, readPublishRequest } from './publish-request.ts'
 import { type ReloadReport, reportReload } from './reload-report.ts'
 import { checkBearer, checkSource, RequestRefused } from './request-guard.ts'
-import type { ChannelListener } from './tapped-hub.ts'
 
 export interface InspectorOptions {
   /** Loopback only: whoever reaches the page can send events. */
@@ -18,13 +23,18 @@ export interface InspectorOptions {
   readonly port: number
   /** Lets a command in another terminal call `POST /api/publish`. */
   readonly token: string
-  state(): InspectorState
+  /** What is at work. */
+  current(): { readonly app: string; readonly generation: number; readonly plan: RoutingPlan }
+  /** Channels with subscribers, at most `most`. */
+  channels(most: number): readonly OccupiedChannel[]
+  /** Values that nothing that leaves here may show. */
+  secrets(): readonly string[]
+  /** Told of messages too: a terminal's lines. */
+  onNews?: ((news: MessageNews) => void) | undefined
   /** Rejects with an error whose message may be shown. */
   publish(record: PublishRequest): Promise<void>
   /** The embedded broker, for commands in another terminal; undefined where the router uses real ones: they can be asked themselves. */
   readonly broker?: Broker | undefined
-  /** The realtime server's public port on loopback, and the key of the app that the page watches. */
-  readonly pusher: { readonly key: string; readonly port: number }
   readonly log: InspectorLog
 }
 
@@ -33,7 +43,9 @@ export interface InspectorLog {
   error(fields: object, message: string): void
 }
 
-export interface Inspector extends ChannelListener {
+export interface Inspector {
+  /** What the engine tells of messages at work. */
+  readonly observer: EngineObserver
   /** Rejects with InspectorError. */
   listen(): Promise<{ readonly port: number }>
   /** Tells open pages how a change on disk ended. */
@@ -54,10 +66,25 @@ export class InspectorError extends Error {
 
 /** The server of the page that `router dev` shows. */
 export function createInspector(options: InspectorOptions): Inspector {
+  const streams = createLiveStreams(createRedactor(options.secrets))
+  const messages = new MessageLog({
+    generation: () => options.current().generation,
+    onNews: news => {
+      streams.send({ event: 'messages', data: news })
+      options.onNews?.(news)
+    },
+  })
+  const channels = new ChannelWatch({
+    read: options.channels,
+    isWatched: () => streams.size > 0,
+    onChange: occupied => streams.send({ event: 'channels', data: occupied }),
+  })
   const context: Context = {
     options,
-    streams: createLiveStreams(),
-    channels: new Set(),
+    streams,
+    messages,
+    channels,
+    redact: createRedactor(options.secrets),
     pageToken: randomBytes(24).toString('base64url'),
     start: randomBytes(6).toString('base64url'),
     lastReload: undefined,
@@ -66,14 +93,8 @@ export function createInspector(options: InspectorOptions): Inspector {
     void answer(context, request, response)
   })
   return {
+    observer: messages,
     listen: () => listen(server, options),
-    channelSeen(channel) {
-      context.channels.add(channel)
-      context.streams.send({ event: 'channel', data: channel })
-    },
-    firstEvent(channel, event, data) {
-      context.streams.send({ event: 'first', data: { channel, event, data } })
-    },
     reloaded(result) {
       const report = reportReload(result, Date.now())
       if (report === undefined) return
@@ -82,6 +103,8 @@ export function createInspector(options: InspectorOptions): Inspector {
       context.streams.send(stateMessage(context))
     },
     async close() {
+      messages.close()
+      channels.close()
       context.streams.close()
       if (!server.listening) return
       await new Promise<void>(resolve => {
@@ -95,8 +118,9 @@ export function createInspector(options: InspectorOptions): Inspector {
 interface Context {
   readonly options: InspectorOptions
   readonly streams: LiveStreams
-  /** Those seen so far; the tap bounds them. */
-  readonly channels: Set<string>
+  readonly messages: MessageLog
+  readonly channels: ChannelWatch
+  readonly redact: (line: string) => string
   /** What the page itself shows when it publishes. */
   readonly pageToken: string
   /** Names this start: a page of an earlier one sees that its token is no longer valid, and loads itself again. */
@@ -127,7 +151,7 @@ function listen(server: Server, { host, port }: InspectorOptions): Promise<{ rea
 }
 
 async function answer(context: Context, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  for (const [name, value] of securityHeaders(context.options.pusher.port)) response.setHeader(name, value)
+  for (const [name, value] of securityHeaders) response.setHeader(name, value)
   try {
     checkSource(request)
     await route(context, request, response)
@@ -162,10 +186,10 @@ async function route(context: Context, request: IncomingMessage, response: Serve
   if (request.method !== 'GET') throw new RequestRefused(405, 'use GET')
   const file = pageFiles.get(pathname)
   if (file !== undefined) send(response, 200, file.contentType, await file.read())
-  else if (pathname === '/')
-    send(response, 200, 'text/html; charset=utf-8', await renderPage({ token: context.pageToken, pusher: context.options.pusher }))
-  else if (pathname === '/api/state') sendJson(response, 200, stateOf(context))
-  else if (pathname === '/api/stream') context.streams.open(request, response, [stateMessage(context)])
+  else if (pathname === '/') send(response, 200, 'text/html; charset=utf-8', await renderPage({ token: context.pageToken }))
+  else if (pathname === '/api/state') sendRedacted(context, response, stateOf(context))
+  else if (pathname === '/api/stream') context.streams.open(request, response, greeting(context))
+  else if (pathname.startsWith('/api/messages/')) sendMessage(context, pathname.slice('/api/messages/'.length), response)
   else throw new RequestRefused(404, 'there is nothing here')
 }
 
@@ -196,28 +220,44 @@ async function callBroker({ options }: Context, request: IncomingMessage, respon
   }
 }
 
-function stateOf({ options, channels, lastReload, start }: Context): object {
-  return { ...options.state(), channels: [...channels], reload: lastReload ?? null, start }
+/** Without a token, as the stream: both are for whoever may open the page. */
+function sendMessage(context: Context, id: string, response: ServerResponse): void {
+  const message = /^\d{1,15}$/.test(id) ? context.messages.find(Number(id)) : undefined
+  if (message === undefined) throw new RequestRefused(404, 'the message is not kept any more')
+  const { plan, generation } = context.options.current()
+  sendRedacted(context, response, messageDetail(message, plan, generation))
+}
+
+function stateOf({ options, lastReload, start }: Context): object {
+  const { app, generation, plan } = options.current()
+  return { ...describePlan(app, generation, plan), reload: lastReload ?? null, start }
 }
 
 function stateMessage(context: Context): LiveMessage {
   return { event: 'state', data: stateOf(context) }
 }
 
-function securityHeaders(pusherPort: number): readonly (readonly [string, string])[] {
-  const realtime = `ws://127.0.0.1:${pusherPort} http://127.0.0.1:${pusherPort}`
-  return [
-    [
-      'content-security-policy',
-      `default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' ${realtime}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
-    ],
-    ['x-content-type-options', 'nosniff'],
-    ['referrer-policy', 'no-referrer'],
-    ['cross-origin-resource-policy', 'same-origin'],
-    ['cross-origin-opener-policy', 'same-origin'],
-    ['cache-control', 'no-store'],
-  ]
+/** Everything that a page needs which opens now. */
+function greeting(context: Context): readonly LiveMessage[] {
+  const { messages, channels } = context
+  return [stateMessage(context), { event: 'messages', data: messages.all }, { event: 'channels', data: channels.now() }]
 }
+
+function sendRedacted({ redact }: Context, response: ServerResponse, body: object): void {
+  send(response, 200, 'application/json; charset=utf-8', redact(JSON.stringify(body)))
+}
+
+const securityHeaders: readonly (readonly [string, string])[] = [
+  [
+    'content-security-policy',
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  ],
+  ['x-content-type-options', 'nosniff'],
+  ['referrer-policy', 'no-referrer'],
+  ['cross-origin-resource-policy', 'same-origin'],
+  ['cross-origin-opener-policy', 'same-origin'],
+  ['cache-control', 'no-store'],
+]
 
 function sendJson(response: ServerResponse, status: number, body: object): void {
   send(response, status, 'application/json; charset=utf-8', Buffer.from(JSON.stringify(body)))

@@ -7,6 +7,8 @@ const mostWaitingBytes = 4 * 1024 * 1024
 const heartbeatMs = 15_000
 
 export interface LiveStreams {
+  /** Pages that are open. */
+  readonly size: number
   /** Keeps the response open as server-sent events. Throws RequestRefused when there are too many. */
   open(request: IncomingMessage, response: ServerResponse, greeting: readonly LiveMessage[]): void
   send(message: LiveMessage): void
@@ -18,8 +20,8 @@ export interface LiveMessage {
   readonly data: unknown
 }
 
-/** Server-sent events to every open page. */
-export function createLiveStreams(): LiveStreams {
+/** Server-sent events to every open page. `redact` takes a line of JSON and gives it back without what nobody may see. */
+export function createLiveStreams(redact: (line: string) => string): LiveStreams {
   const responses = new Set<ServerResponse>()
   const write = (response: ServerResponse, text: string): void => {
     if (response.writableLength > mostWaitingBytes) response.destroy()
@@ -31,10 +33,13 @@ export function createLiveStreams(): LiveStreams {
   heartbeat.unref()
 
   return {
+    get size() {
+      return responses.size
+    },
     open(request, response, greeting) {
       if (responses.size >= mostStreams) throw new RequestRefused(503, 'too many pages are open')
       response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
-      for (const message of greeting) write(response, frame(message))
+      for (const message of greeting) write(response, frame(message, redact))
       responses.add(response)
       request.on('close', () => responses.delete(response))
       response.on('close', () => responses.delete(response))
@@ -42,7 +47,7 @@ export function createLiveStreams(): LiveStreams {
     },
     send(message) {
       if (responses.size === 0) return
-      const text = frame(message)
+      const text = frame(message, redact)
       for (const response of responses) write(response, text)
     },
     close() {
@@ -54,6 +59,6 @@ export function createLiveStreams(): LiveStreams {
 }
 
 /** JSON has no line breaks outside its texts, where they are escaped: one `data:` line is enough. */
-function frame({ event, data }: LiveMessage): string {
-  return `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
+function frame({ event, data }: LiveMessage, redact: (line: string) => string): string {
+  return `event: ${event}\ndata: ${redact(JSON.stringify(data)).trimEnd()}\n\n`
 }

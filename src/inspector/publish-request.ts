@@ -19,11 +19,13 @@ interface RawRequest {
   readonly key?: string
   /** The record's whole value. */
   readonly raw: string
+  /** As UTF-8. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 const keys: Readonly<Record<'event' | 'raw', readonly string[]>> = {
   event: ['topic', 'event', 'data', 'key', 'id'],
-  raw: ['topic', 'raw', 'key'],
+  raw: ['topic', 'raw', 'key', 'headers'],
 }
 
 const mostBodyBytes = 1024 * 1024
@@ -37,7 +39,10 @@ export async function readPublishRequest(request: IncomingMessage): Promise<Publ
   const unknownKey = Object.keys(body).find(key => !known.includes(key))
   if (unknownKey !== undefined) throw new RequestRefused(400, `"${unknownKey}" is not known here; expected ${known.join(', ')}`)
   const key = text(body, 'key')
-  if (raw !== undefined) return { topic: needed(body, 'topic'), raw, ...(key === undefined ? {} : { key }) }
+  if (raw !== undefined) {
+    const headers = readHeaders(body)
+    return { topic: needed(body, 'topic'), raw, ...(key === undefined ? {} : { key }), ...(headers === undefined ? {} : { headers }) }
+  }
   const id = text(body, 'id')
   return {
     topic: needed(body, 'topic'),
@@ -60,4 +65,16 @@ function text(body: Readonly<Record<string, unknown>>, name: string, longest = l
   if (typeof value !== 'string') throw new RequestRefused(400, `"${name}" must be a text`)
   if (value.length > longest) throw new RequestRefused(400, `"${name}" is longer than ${longest} characters`)
   return value
+}
+
+function readHeaders(body: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> | undefined {
+  const given = Object.hasOwn(body, 'headers') ? body['headers'] : undefined
+  if (given === undefined) return undefined
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) throw new RequestRefused(400, '"headers" must be a map')
+  const headers: Record<string, string> = Object.create(null)
+  for (const [name, value] of Object.entries(given)) {
+    if (typeof value !== 'string') throw new RequestRefused(400, `the header "${name}" must be a text`)
+    headers[name] = value
+  }
+  return headers
 }

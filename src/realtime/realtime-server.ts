@@ -62,10 +62,17 @@ export interface RealtimeServer {
   /** Rejects with a ListenError. */
   listen(): Promise<ListenAddress & { readonly admin?: ListenAddress }>
   stats(): RealtimeStats
+  /** Channels with subscribers on this instance, at most `most` of them. */
+  occupied(app: string, most: number): readonly OccupiedChannel[]
   /** Takes what needs no restart for whatever comes from now on; established sockets and their subscriptions stay. */
   updateConfig(config: HotRealtimeConfig): void
   /** Stops accepting, closes the sockets one after the other so that clients reconnect elsewhere, and is done within `graceMs`. Idempotent. */
   close(options: { readonly graceMs: number }): Promise<void>
+}
+
+export interface OccupiedChannel {
+  readonly name: string
+  readonly subscribers: number
 }
 
 export function createRealtimeServer(options: RealtimeServerOptions): RealtimeServer {
@@ -185,6 +192,15 @@ class PusherServer implements RealtimeServer {
         if (subscription.resumable === undefined) makeResumable(subscription, this.#resuming)?.startNow()
       }
     }
+  }
+
+  occupied(app: string, most: number): readonly OccupiedChannel[] {
+    const found: OccupiedChannel[] = []
+    for (const { name, subscriptions } of this.#appsById.get(app)?.channels.values() ?? []) {
+      if (found.length >= most) break
+      found.push({ name, subscribers: subscriptions.length })
+    }
+    return found
   }
 
   close({ graceMs }: { readonly graceMs: number }): Promise<void> {

@@ -60,10 +60,17 @@ export function rawRecord({
   topic,
   key,
   raw,
+  headers = {},
 }: {
   readonly topic: string
   readonly key?: string
   readonly raw: string | Buffer
+  readonly headers?: Readonly<Record<string, string>>
 }): OutgoingRecord {
-  return { topic, key: key === undefined ? null : Buffer.from(key), value: Buffer.from(raw), headers: {} }
+  return {
+    topic,
+    key: key === undefined ? null : Buffer.from(key),
+    value: Buffer.from(raw),
+    headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Buffer.from(value)])),
+  }
 }

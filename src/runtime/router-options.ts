@@ -1,4 +1,5 @@
 import type { ChannelFeed } from '../config/channel-subscriptions.ts'
+import type { MessageNews } from '../inspector/message-log.ts'
 import type { Logger } from '../observe/logger.ts'
 import type { ReloadResult } from '../reload/reload-result.ts'
 
@@ -27,13 +28,20 @@ export interface RouterOptions {
   /** Instead of router.yaml's `server.port`; 0: any free one. */
   readonly port?: number | undefined
   /** Serves the inspector page on this port of 127.0.0.1 (0: any free one); `token` allows publishing through it. */
-  readonly inspector?: { readonly port: number; readonly token: string } | undefined
+  readonly inspector?: InspectorSettings | undefined
   /** Follows edits of the project's files. Default: true. */
   readonly watch?: boolean | undefined
   /** How every edit ended that changed something. */
   readonly onReload?: ((result: ReloadResult) => void) | undefined
   /** Secret values that the configuration holds, each time it is read: what a log must not show. */
   readonly onSecrets?: ((secrets: readonly string[]) => void) | undefined
+}
+
+export interface InspectorSettings {
+  readonly port: number
+  readonly token: string
+  /** What happens to messages, a few times a second: for a terminal's lines. */
+  readonly onNews?: ((news: MessageNews) => void) | undefined
 }
 
 export interface RouterAddress {

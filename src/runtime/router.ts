@@ -9,8 +9,6 @@ import type { AppConfig, RouterConfig } from '../config/router-config.ts'
 import type { SubscriptionCounters } from '../engine/counters.ts'
 import { MessageLimit } from '../engine/message-limit.ts'
 import { createInspector, type Inspector, InspectorError } from '../inspector/inspector.ts'
-import { describeSubscriptions } from '../inspector/inspector-state.ts'
-import { tapHub } from '../inspector/tapped-hub.ts'
 import { createMetrics } from '../observe/metrics.ts'
 import type { Hub } from '../realtime/hub.ts'
 import { ListenError } from '../realtime/listen.ts'
@@ -61,6 +59,8 @@ class Router implements RunningRouter {
   #stopped: Promise<void> | undefined
   #everReady = false
   #statistics: Statistics | undefined
+  /** What nothing may show that leaves this process. */
+  #secrets: readonly string[] = []
 
   constructor(options: RouterOptions) {
     this.#options = options
@@ -79,7 +79,7 @@ class Router implements RunningRouter {
       adjust: config => this.#adjust(config),
       channels: options.channels,
       overrides: { batchSize: options.batchSize, timeoutMs: options.timeoutMs },
-      onSecrets: secrets => options.onSecrets?.(secrets),
+      onSecrets: secrets => this.#learnSecrets(secrets),
     })
   }
 
@@ -103,9 +103,9 @@ class Router implements RunningRouter {
     const keys = await IdempotencyKeys.open({ config: config.idempotency, root, log: this.#options.log }, generation.plan)
     const brokers = new BrokerSet({ clientId: config.name, log: this.#options.log, embedded: this.#isEmbedded })
     const server = this.#createServer(config)
-    const inspector = this.#createInspector(config, brokers)
+    const inspector = this.#createInspector(config, brokers, server)
     late.brokers = brokers
-    late.hub = inspector === undefined ? server.hub : tapHub(server.hub, config.server.apps[0]?.id ?? '', inspector.page)
+    late.hub = server.hub
     const fleet = new Fleet((plan, counters) => this.#createRunner(plan, counters), config.shutdown.rebalanceMs)
     this.#parts = { ports, brokers, server, inspector, fleet, keys, watch: undefined }
     this.#started = config
@@ -164,7 +164,7 @@ class Router implements RunningRouter {
     if (result.kind === 'unchanged') return result
     if (result.kind === 'rejected') this.#reloads.rejected++
     else this.#reloads.applied++
-    inspector?.page.reloaded(result)
+    inspector?.reloaded(result)
     this.#options.onReload?.(result)
     return result
   }
@@ -209,7 +209,7 @@ class Router implements RunningRouter {
   async #closeParts(socketsMs = 0): Promise<void> {
     const { brokers, server, inspector, keys } = this.#running()
     await keys.close()
-    await inspector?.page.close()
+    await inspector?.close()
     await server.close({ graceMs: socketsMs })
     await this.#http.close()
     await brokers.close()
@@ -254,41 +254,43 @@ class Router implements RunningRouter {
     return server
   }
 
-  #createInspector(config: RouterConfig, brokers: BrokerSet): InspectorPart | undefined {
+  #createInspector(config: RouterConfig, brokers: BrokerSet, server: RealtimeServer): Inspector | undefined {
     const { inspector, log } = this.#options
-    const [app] = config.server.apps
-    if (inspector === undefined || app === undefined) return undefined
-    const pusher = { key: app.key, port: config.server.port }
-    const page = createInspector({
+    if (inspector === undefined) return undefined
+    const apps = config.server.apps.map(({ id }) => id)
+    return createInspector({
       host: '127.0.0.1',
       port: inspector.port,
       token: inspector.token,
-      pusher,
       log,
-      state: () => ({
+      current: () => ({
         app: config.name,
         generation: this.#generations.current?.number ?? 0,
-        subscriptions: describeSubscriptions(this.#generations.current?.plan ?? { subscriptions: [] }),
+        plan: this.#generations.current?.plan ?? { subscriptions: [] },
       }),
+      channels: most => apps.flatMap(app => server.occupied(app, most)).slice(0, most),
+      secrets: () => this.#secrets,
+      onNews: inspector.onNews,
       broker: this.#isEmbedded ? brokers.get(config.broker, config) : undefined,
       publish: request => {
         const record = 'raw' in request ? rawRecord(request) : eventRecord(request)
         return brokers.get(config.broker, this.#generation().project.router).produce(record)
       },
     })
-    return { page, pusher }
   }
 
-  async #open(server: RealtimeServer, inspector: InspectorPart | undefined): Promise<void> {
+  #learnSecrets(secrets: readonly string[]): void {
+    this.#secrets = [...new Set([...this.#secrets, ...secrets])]
+    this.#options.onSecrets?.(secrets)
+  }
+
+  async #open(server: RealtimeServer, inspector: Inspector | undefined): Promise<void> {
     try {
       const address = await server.listen()
       this.#address = address
       if (inspector === undefined) return
-      inspector.pusher.port = address.port
-      const { port } = await inspector.page.listen()
+      const { port } = await inspector.listen()
       this.#address = { ...address, inspector: { host: '127.0.0.1', port } }
-      const config = this.#generation().project.router
-      server.updateConfig(this.#hotConfig(config))
     } catch (error) {
       if (error instanceof ListenError || error instanceof InspectorError)
         throw new StartError(error.code === 'port-in-use' ? 'port-in-use' : 'cannot-listen', error.message, {
@@ -301,20 +303,13 @@ class Router implements RunningRouter {
 
   /** The part of the configuration that the realtime server takes over while it runs. */
   #hotConfig(config: RouterConfig): HotRealtimeConfig {
-    return { ...config.server, origins: this.#origins(config), channels: config.channels }
-  }
-
-  /** The inspector's page may always connect, whatever origins the project names. */
-  #origins({ server }: RouterConfig): readonly string[] | undefined {
-    const { inspector } = this.#address
-    if (server.origins === undefined || inspector === undefined) return server.origins
-    return [...server.origins, `http://127.0.0.1:${inspector.port}`, `http://localhost:${inspector.port}`]
+    return { ...config.server, channels: config.channels }
   }
 
   #createRunner(plan: SubscriptionPlan, counters: SubscriptionCounters | undefined): SubscriptionRunner {
     const { log } = this.#options
     const { project } = this.#generation()
-    const { brokers, keys } = this.#running()
+    const { brokers, keys, inspector } = this.#running()
     const broker = brokers.get(plan.broker, project.router)
     return new SubscriptionRunner({
       plan,
@@ -325,6 +320,7 @@ class Router implements RunningRouter {
         random: Math.random,
         log,
         idempotency: keys,
+        observer: inspector?.observer,
         writeDeadLetter: record => broker.produce(record),
         writeRetry: record => broker.produce(record),
       },
@@ -380,7 +376,7 @@ class Router implements RunningRouter {
     return apps.map(app => {
       if (app.secret !== undefined) return { ...app, secret: app.secret }
       const secret = randomBytes(16).toString('hex')
-      this.#options.onSecrets?.([secret])
+      this.#learnSecrets([secret])
       this.#options.log.warn({ app: app.id }, 'the app has no secret: one was made up for this run')
       return { ...app, secret }
     })
@@ -427,14 +423,8 @@ interface Parts {
   readonly ports: ActionPorts
   readonly brokers: BrokerSet
   readonly server: RealtimeServer
-  readonly inspector: InspectorPart | undefined
+  readonly inspector: Inspector | undefined
   readonly fleet: Fleet
   readonly keys: IdempotencyKeys
   watch: ProjectWatch | undefined
-}
-
-interface InspectorPart {
-  readonly page: Inspector
-  /** Its port is known once the server listens. */
-  readonly pusher: { readonly key: string; port: number }
 }

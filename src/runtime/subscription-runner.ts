@@ -2,6 +2,7 @@ import type { Broker, Consumer, ConsumerStatus, RecordSink, TopicPartition } fro
 import type { SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
 import type { SubscriptionCounters } from '../engine/counters.ts'
 import type { MessageLimit } from '../engine/message-limit.ts'
+import { observePlan } from '../engine/observe-plan.ts'
 import type { EnginePorts } from '../engine/ports.ts'
 import { type DrainResult, SubscriptionProcessor } from '../engine/subscription-processor.ts'
 import { prepareTopics } from './group-topics.ts'
@@ -37,7 +38,7 @@ export class SubscriptionRunner implements RecordSink {
   constructor(options: RunnerOptions) {
     this.#options = options
     this.#processor = new SubscriptionProcessor({
-      plan: options.plan,
+      plan: this.#observed(options.plan),
       ports: options.ports,
       ...(options.counters === undefined ? {} : { counters: options.counters }),
       rebalanceMs: options.rebalanceMs,
@@ -69,7 +70,12 @@ export class SubscriptionRunner implements RecordSink {
   }
 
   swap(plan: SubscriptionPlan): void {
-    this.#processor.swap(plan)
+    this.#processor.swap(this.#observed(plan))
+  }
+
+  #observed(plan: SubscriptionPlan): SubscriptionPlan {
+    const { observer } = this.#options.ports
+    return observer === undefined ? plan : observePlan(plan, observer)
   }
 
   /** Stops fetching, lets running work end within `graceMs`, commits, leaves the group. */

@@ -1,5 +1,7 @@
 import type { SourceRecord, SubscriptionPlan } from '../../src/compiler/plan.ts'
 import { MessageLimit } from '../../src/engine/message-limit.ts'
+import { observePlan } from '../../src/engine/observe-plan.ts'
+import type { EngineObserver } from '../../src/engine/observer.ts'
 import type { ConsumerPort, DeadLetterRecord, EngineLog, IdempotencyPort, PartitionId } from '../../src/engine/ports.ts'
 import { SubscriptionProcessor } from '../../src/engine/subscription-processor.ts'
 import { VirtualClock } from '../../src/testing/virtual-clock.ts'
@@ -17,6 +19,8 @@ export interface HarnessOptions {
   /** Before the message stands in its retry topic. */
   readonly writeRetry?: (retry: DeadLetterRecord) => Promise<void>
   readonly commit?: ConsumerPort['commit']
+  /** Looks on; the plan reports to it. */
+  readonly observer?: EngineObserver
   /** Made over the harness's clock. */
   readonly idempotency?: (clock: VirtualClock) => IdempotencyPort
 }
@@ -67,13 +71,15 @@ export class Harness {
     const keep = async (letter: DeadLetterRecord) => {
       this.letters.push(letter)
     }
+    const { observer } = options
     this.processor = new SubscriptionProcessor({
-      plan,
+      plan: observer === undefined ? plan : observePlan(plan, observer),
       ports: {
         clock: this.clock,
         random: options.random ?? (() => 0.5),
         log: this.#recordingLog(),
         idempotency: options.idempotency?.(this.clock),
+        observer,
         writeDeadLetter: options.writeDeadLetter ?? keep,
         writeRetry: async retry => {
           await options.writeRetry?.(retry)

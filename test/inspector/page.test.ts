@@ -1,48 +1,39 @@
 import { existsSync } from 'node:fs'
 import { type Browser, chromium, type Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { readRouterConfig } from '../../src/config/read-router-config.ts'
-import { createInspector, type Inspector } from '../../src/inspector/inspector.ts'
-import type { InspectorState } from '../../src/inspector/inspector-state.ts'
-import type { PublishRequest } from '../../src/inspector/publish-request.ts'
-import { tapHub } from '../../src/inspector/tapped-hub.ts'
-import type { Hub } from '../../src/realtime/hub.ts'
-import { createRealtimeServer, type RealtimeServer } from '../../src/realtime/realtime-server.ts'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import type { RouterOptions, RunningRouter } from '../../src/runtime/router-options.ts'
+import type { TestProject } from '../support/project.ts'
+import { start, subscriberOf } from '../support/running-router.ts'
 
 const executablePath = '/usr/bin/chromium'
-const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 const patient = { timeout: 20_000 }
 
-const state: InspectorState = {
-  app: 'shop',
-  generation: 1,
-  subscriptions: [
-    {
-      name: 'orders',
-      file: 'routes/orders.yaml',
-      broker: 'local',
-      group: 'shop.orders',
-      topics: ['orders', 'orders.payments'],
-      routes: [
-        {
-          name: 'order-created',
-          events: ['order.created'],
-          conditional: true,
-          actions: ['invoke handlers/receipt.ts', 'broadcast private-user.{{data.user_id}}'],
-        },
-        { name: 'payments', events: ['payment.*'], conditional: false, actions: ['broadcast private-admin.payments'] },
-      ],
-      unmatched: { name: 'unmatched', events: [], conditional: false, actions: ['broadcast private-{{topic}}'] },
-    },
-  ],
+const shopYaml = `topics: [orders, payments]
+defaults: { retry: { attempts: 2, delay: 10ms }, deadLetter: shop.dlq }
+routes:
+  created:
+    event: order.created
+    when: { data.total: { gte: 100 } }
+    actions:
+      - broadcast: { channel: "private-user.{{data.user_id}}", event: order.confirmed, data: { order: "{{data.order_id}}" } }
+      - emit: { topic: audit, data: "{{data}}" }
+  paid:
+    event: payment.*
+    actions:
+      - invoke: ../handlers/bank.ts
+      - broadcast: private-admin.payments
+`
+const bank = `
+export default async (event, ctx) => {
+  if (event.data.bad) throw new Error('the bank said no, not-a-secret')
+  if (event.data.flaky && ctx.attempt === 1) throw new Error('connection reset')
 }
+`
 
 interface Stage {
-  readonly server: RealtimeServer
-  readonly inspector: Inspector
-  readonly hub: Hub
   readonly page: Page
-  readonly published: PublishRequest[]
+  readonly router: RunningRouter
+  readonly project: TestProject
   /** What the browser complained about: errors of scripts, blocked content. */
   readonly complaints: string[]
   readonly requested: string[]
@@ -50,216 +41,212 @@ interface Stage {
 
 describe.skipIf(!existsSync(executablePath))('the page in Chromium (needs /usr/bin/chromium)', () => {
   let browser: Browser
-  const stages: Stage[] = []
 
   beforeAll(async () => {
     browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
   })
   afterAll(() => browser.close())
-  afterEach(async () => {
-    for (const { page, inspector, server } of stages.splice(0)) {
-      await page.close()
-      await inspector.close()
-      await server.close({ graceMs: 1000 })
-    }
-  })
 
-  async function open({
-    before,
-    publish,
-  }: {
-    before?: (hub: Hub) => void
-    publish?: (record: PublishRequest) => Promise<void>
-  } = {}): Promise<Stage> {
-    const server = createRealtimeServer({
-      config: {
-        ...readRouterConfig('/shop', undefined, 'dev', () => false).config.server,
-        host: '127.0.0.1',
-        port: 0,
-        apps: [{ id: 'app', key: 'app-key', secret: 'app-secret' }],
-        channels: [],
-      },
-      log: silent,
-      mode: 'dev',
-      endpoints: { ready: () => ({ ok: true, body: {} }), metrics: async () => ({ contentType: 'text/plain', body: '' }) },
-    })
-    const { port } = await server.listen()
-    const published: PublishRequest[] = []
-    const inspector = createInspector({
-      host: '127.0.0.1',
-      port: 0,
-      token: 'command-line-token',
-      state: () => state,
-      publish: publish ?? (async record => void published.push(record)),
-      pusher: { key: 'app-key', port },
-      log: silent,
-    })
-    const hub = tapHub(server.hub, 'app', inspector)
-    before?.(hub)
-    const address = await inspector.listen()
+  async function open(before?: (router: RunningRouter) => Promise<void>, options: Partial<RouterOptions> = {}): Promise<Stage> {
+    const files = { 'routes/shop.yaml': shopYaml, 'handlers/bank.ts': bank }
+    const { router, project } = await start(files, { inspector: { port: 0, token: 'of-the-command-line' }, ...options })
+    await before?.(router)
     const page = await browser.newPage({ viewport: { width: 1360, height: 860 } })
+    onTestFinished(() => page.close())
     const complaints: string[] = []
     const requested: string[] = []
     page.on('console', message => message.type() === 'error' && complaints.push(message.text()))
     page.on('pageerror', error => complaints.push(String(error)))
     page.on('request', request => requested.push(request.url()))
-    page.on('websocket', socket => requested.push(socket.url()))
-    const stage = { server, inspector, hub, page, published, complaints, requested }
-    stages.push(stage)
-    await page.goto(`http://127.0.0.1:${address.port}/`)
+    await page.goto(`http://127.0.0.1:${router.address.inspector?.port}/`)
     await page.locator('#connection[data-state="connected"]').waitFor()
-    // The stream of channels and first events is open too.
-    await page.getByText('generation 1').waitFor()
-    return stage
+    await page.getByText('generation 1', { exact: true }).waitFor()
+    return { page, router, project, complaints, requested }
   }
 
-  function broadcast(hub: Hub, channel: string, event: string, data: unknown): void {
-    if (hub.hasSubscribers('app', channel)) hub.broadcast('app', channel, event, data)
-  }
+  const rows = (page: Page) => page.getByRole('option')
+  const order = (total: number, more: object = {}) => ({
+    topic: 'orders',
+    event: 'order.created',
+    key: 'k7',
+    data: { order_id: 17, user_id: 7, total, ...more },
+  })
+  const payment = (data: object) => ({ topic: 'payments', event: 'payment.made', data })
 
-  /** Resolves when the page is subscribed: from then on the real hub has somebody to send to. */
-  async function followed({ server }: Stage, channel: string): Promise<void> {
-    await expect.poll(() => server.hub.hasSubscribers('app', channel), patient).toBe(true)
-  }
-
-  const rows = (page: Page) => page.locator('#events li')
-
-  test('events of public and private channels arrive, the very first one of a channel included', async () => {
-    const stage = await open()
-    const { hub, page } = stage
-    broadcast(hub, 'news', 'headline', { title: 'first' })
-    broadcast(hub, 'private-user.1', 'order.confirmed', { order: 17, note: '<img src=x onerror=alert(1)>' })
-    await followed(stage, 'news')
-    await followed(stage, 'private-user.1')
-    broadcast(hub, 'private-user.1', 'order.shipped', { order: 17 })
-    await rows(page).nth(2).waitFor()
-    expect(await page.locator('#events .name').allTextContents()).toEqual(['order.shipped', 'order.confirmed', 'headline'])
-    expect(await page.locator('#channels .name').allTextContents()).toEqual(['news', 'private-user.1'])
-    await rows(page).nth(1).locator('summary').click()
-    expect(await rows(page).nth(1).locator('pre').textContent()).toContain('"note": "<img src=x onerror=alert(1)>"')
-    expect(await page.locator('#events img').count()).toBe(0)
-    expect(stage.complaints).toEqual([])
+  test('a message shows its route and what went out, without anybody subscribed', async () => {
+    const { page, router, complaints } = await open()
+    await router.publish(order(120, { note: '<img src=x onerror=alert(1)>' }))
+    const row = rows(page).filter({ hasText: 'created → private-user.7, audit' })
+    await row.click()
+    const panel = page.getByRole('tabpanel')
+    await panel.getByText('✓ done').waitFor()
+    await panel.getByText('private-user.7').click()
+    expect(await panel.getByLabel('Data for private-user.7').textContent()).toContain('"order": 17')
+    expect(await panel.getByLabel('Data', { exact: true }).textContent()).toContain('"note": "<img src=x onerror=alert(1)>"')
+    expect(await page.locator('#stream img, .side img').count()).toBe(0)
+    expect(complaints).toEqual([])
   })
 
-  test('channels from before the page was opened are followed', async () => {
-    const stage = await open({ before: hub => broadcast(hub, 'private-user.7', 'early', {}) })
-    await followed(stage, 'private-user.7')
-    broadcast(stage.hub, 'private-user.7', 'late', {})
-    await rows(stage.page).first().waitFor()
-    expect(await stage.page.locator('#events .name').allTextContents()).toEqual(['late'])
+  test('what came before the page was opened is there', async () => {
+    const { page } = await open(router => router.publish(order(120)))
+    await rows(page).filter({ hasText: 'order.created' }).first().waitFor()
   })
 
-  test('many channels at once are all followed', async () => {
-    const stage = await open()
-    for (let n = 0; n < 120; n++) broadcast(stage.hub, `private-user.${n}`, 'saved', { n })
-    for (const n of [0, 60, 119]) await followed(stage, `private-user.${n}`)
-    expect(await stage.page.locator('#channels li').count()).toBe(120)
-    expect(stage.complaints).toEqual([])
+  test('a message that no route takes says why, with the value seen', async () => {
+    const { page, router } = await open()
+    await router.publish(order(60))
+    await rows(page).filter({ hasText: 'no route took it' }).click()
+    await page.getByText('does not hold at').waitFor()
+    const why = await page.locator('.reasons').textContent()
+    expect(why).toContain('shop/created does not take it')
+    expect(why).toContain('data.total: { gte: 100 }')
+    expect(why).toContain('data.total is 60')
+    expect(why).toContain('the event is order.created, not payment.*')
   })
 
-  test('holds the last 200 events and counts all', async () => {
-    const stage = await open()
-    broadcast(stage.hub, 'news', 'headline', { n: 0 })
-    await followed(stage, 'news')
-    for (let n = 1; n <= 500; n++) broadcast(stage.hub, 'news', 'headline', { n })
-    await expect.poll(() => stage.page.locator('#event-count').textContent(), patient).toBe('501')
-    await expect.poll(() => rows(stage.page).count(), patient).toBe(200)
-    expect(await rows(stage.page).first().locator('.preview').textContent()).toBe('{"n":500}')
+  test('retries and dead letters say what failed, without secrets', async () => {
+    const { page, router } = await open()
+    await router.publish(payment({ flaky: true }))
+    await rows(page).filter({ hasText: '1 retry' }).waitFor()
+    await router.publish(payment({ bad: true }))
+    const row = rows(page).filter({ hasText: '→ shop.dlq: Error: the bank said no, [redacted]' })
+    await row.click()
+    await page.getByText('Dead-lettered to shop.dlq').waitFor()
+    expect(await page.locator('.failures').textContent()).toContain('by shop/paid, action 0:invoke after 2 attempts')
+    expect(await page.content()).not.toContain('not-a-secret')
   })
 
-  test('pausing holds events back, going on shows them', async () => {
-    const stage = await open()
-    broadcast(stage.hub, 'news', 'headline', { n: 0 })
-    await followed(stage, 'news')
-    await rows(stage.page).first().waitFor()
-    await stage.page.getByRole('button', { name: 'Pause' }).click()
-    broadcast(stage.hub, 'news', 'headline', { n: 1 })
-    await stage.page.getByRole('button', { name: 'Go on (1)' }).waitFor()
-    expect(await rows(stage.page).count()).toBe(1)
-    await stage.page.getByRole('button', { name: 'Go on (1)' }).click()
-    await rows(stage.page).nth(1).waitFor()
-  })
-
-  test('a channel and the filter narrow what is shown', async () => {
-    const stage = await open()
-    broadcast(stage.hub, 'news', 'headline', { title: 'Trains' })
-    broadcast(stage.hub, 'weather', 'rain', { mm: 3 })
-    await rows(stage.page).nth(1).waitFor()
-    const visible = () => stage.page.locator('#events li:visible .name').allTextContents()
-    await stage.page.getByRole('button', { name: 'news' }).click()
-    expect(await visible()).toEqual(['headline'])
-    await stage.page.getByRole('button', { name: 'news' }).click()
-    await stage.page.keyboard.press('/')
-    await stage.page.keyboard.type('MM":3')
-    expect(await visible()).toEqual(['rain'])
-    await stage.page.getByRole('searchbox').fill('nothing like it')
-    await stage.page.getByText('None of the last events fits the filter.').waitFor()
-  })
-
-  test('the form sends what was written, by keyboard alone', async () => {
-    const { page, published } = await open()
-    expect(await page.getByLabel('Topic').inputValue()).toBe('orders')
-    expect(await page.getByLabel('Event', { exact: true }).inputValue()).toBe('order.created')
-    await page.getByLabel('Key').fill('u7')
-    await page.getByLabel('Data').fill('{"user_id": 7}')
+  test('a message is sent again, edited, by keyboard alone', async () => {
+    const { page, router } = await open()
+    await router.publish(order(60))
+    await rows(page).first().waitFor()
+    await page.keyboard.press('j')
+    await page.getByRole('button', { name: 'Send again, edited' }).and(page.locator(':enabled')).waitFor()
+    await page.keyboard.press('e')
+    const data = page.getByLabel('Data JSON')
+    await expect.poll(() => data.evaluate(field => field.matches(':focus')), patient).toBe(true)
+    expect(await page.getByLabel('Key optional').inputValue()).toBe('k7')
+    await data.fill((await data.inputValue()).replace('60', '600'))
     await page.keyboard.press('Control+Enter')
     await page.getByText('Sent order.created to orders').waitFor()
-    expect(published).toEqual([{ topic: 'orders', event: 'order.created', key: 'u7', data: { user_id: 7 } }])
+    await rows(page).filter({ hasText: 'created → private-user.7' }).waitFor()
   })
 
-  test('data that is not JSON is not sent, and a refusal is shown', async () => {
-    const { page, published } = await open({ publish: () => Promise.reject(new Error('the broker is away')) })
-    await page.getByLabel('Data').fill('{user_id: 7}')
-    await page.getByRole('button', { name: 'Send' }).click()
+  test('what is not JSON is not sent, and a refusal is shown', async () => {
+    const { page } = await open()
+    const send = page.getByRole('button', { name: 'Send', exact: true })
+    await page.getByLabel('Data JSON').fill('{user_id: 7}')
+    await send.click()
     await page.getByText('The data is not valid JSON').waitFor()
-    expect(published).toEqual([])
-    await page.getByLabel('Data').fill('{}')
-    await page.getByRole('button', { name: 'Send' }).click()
-    await page.getByText('Not sent: the broker is away').waitFor()
+    await page.getByLabel('Data JSON').fill('{}')
+    await page.getByRole('combobox', { name: 'Topic' }).fill('not a topic')
+    await send.click()
+    await page.getByText(/^Not sent: /).waitFor()
+  })
+
+  test('j and k move, Enter goes to the details, Esc comes back, / filters, ? helps', async () => {
+    const { page, router } = await open()
+    for (const total of [1, 2, 3]) await router.publish(order(total))
+    await rows(page).nth(2).waitFor()
+    const chosen = () => rows(page).evaluateAll(all => all.findIndex(row => row.getAttribute('aria-selected') === 'true'))
+    const focused = () => page.locator(':focus').getAttribute('id')
+    for (const [key, expected] of [
+      ['j', 0],
+      ['j', 1],
+      ['j', 2],
+      ['j', 2],
+      ['k', 1],
+    ] as const) {
+      await page.keyboard.press(key)
+      await expect.poll(chosen, patient).toBe(expected)
+    }
+    await page.keyboard.press('Enter')
+    await expect.poll(focused, patient).toBe('message-title')
+    await page.keyboard.press('Escape')
+    await expect.poll(focused, patient).toBe('stream')
+    await page.keyboard.press('/')
+    await page.keyboard.type('total":3')
+    await expect.poll(() => rows(page).count(), patient).toBe(1)
+    await page.keyboard.press('Escape')
+    await expect.poll(() => rows(page).count(), patient).toBe(3)
+    await page.keyboard.press('Escape')
+    await page.keyboard.press('?')
+    await page.getByRole('dialog', { name: 'Keyboard' }).waitFor()
+    await page.keyboard.press('Escape')
+    await page.getByRole('dialog').waitFor({ state: 'hidden' })
+  })
+
+  test('pausing holds messages back, going on shows them', async () => {
+    const { page, router } = await open()
+    await router.publish(order(1))
+    await rows(page).first().waitFor()
+    await page.getByRole('button', { name: 'Pause' }).click()
+    await router.publish(order(2))
+    await page.getByRole('button', { name: 'Go on (1)' }).click()
+    await rows(page).nth(1).waitFor()
+  })
+
+  test('channels show who listens and what was sent', async () => {
+    const { page, router } = await open()
+    await subscriberOf(router, 'news')
+    await router.publish(order(120))
+    await page.getByRole('tab', { name: 'Channels' }).click()
+    await page.getByRole('button', { name: 'news 1 subscriber · 0 events' }).waitFor()
+    await page.getByRole('button', { name: 'private-user.7 0 subscribers · 1 event' }).click()
+    await expect.poll(() => rows(page).count(), patient).toBe(1)
+  })
+
+  test('the picture shows the flow, and the way of the chosen message', async () => {
+    const { page, router } = await open()
+    await page.getByRole('img', { name: '2 topics, 2 routes, 5 outputs' }).waitFor()
+    await router.publish(order(120))
+    await rows(page).filter({ hasText: 'private-user.7' }).click()
+    await expect
+      .poll(() => page.locator('.flow .node.taken title').allTextContents(), patient)
+      .toEqual(['orders', 'shop/created', 'private-user.{{data.user_id}}', 'audit'])
   })
 
   test('a rejected change shows its problems with the code frame, an applied one what changed', async () => {
-    const { page, inspector } = await open()
-    const problem = {
-      code: 'schema-unknown-key',
-      severity: 'error',
-      message: 'unknown key "actionss"',
-      file: 'routes/orders.yaml',
-      range: { start: { line: 4, column: 5 }, end: { line: 4, column: 13 } },
-      hint: 'did you mean "actions"?',
-    } as const
-    const sources = new Map([['routes/orders.yaml', 'topics: orders\nroutes:\n  paid:\n    actionss:\n      - broadcast: news\n']])
-    inspector.reloaded({ kind: 'rejected', problems: [problem], sources })
+    const { page, router, project } = await open(undefined, { watch: false })
+    await project.write('routes/shop.yaml', shopYaml.replace('actions:', 'actionss:'))
+    await router.reload()
     await page.getByRole('heading', { name: 'Change rejected' }).waitFor()
-    const frame = await page.locator('#reload pre').textContent()
-    expect(frame).toContain('routes/orders.yaml:4:5')
+    const frame = await page.getByLabel('Problems').textContent()
+    expect(frame).toContain('routes/shop.yaml:7:5')
     expect(frame).toContain('actionss:')
-    inspector.reloaded({ kind: 'applied', generation: 2, summary: ['routes/orders.yaml: added route paid'], problems: [], sources })
+    await project.write('routes/shop.yaml', shopYaml.replace('gte: 100', 'gte: 50'))
+    await router.reload()
     await page.getByRole('heading', { name: 'Change applied' }).waitFor()
-    expect(await page.locator('#reload li').allTextContents()).toEqual(['routes/orders.yaml: added route paid'])
-    expect(await page.locator('#reload pre').count()).toBe(0)
+    await page.getByText('generation 2', { exact: true }).waitFor()
+    expect(await page.getByLabel('Problems').count()).toBe(0)
   })
 
-  test('shows what listens to what', async () => {
-    const { page } = await open()
-    const wiring = page.locator('#wiring')
-    await wiring.getByText('orders, orders.payments on local').waitFor()
-    const text = await wiring.textContent()
-    for (const part of ['order-created order.created under conditions', 'invoke handlers/receipt.ts', 'payment.*', 'anything else'])
-      expect(text).toContain(part)
+  test('thousands of messages at once leave the page at work: a sample, and how many were left out', async () => {
+    const { page, router, complaints } = await open()
+    const amount = 3_000
+    await Promise.all(Array.from({ length: amount }, (_, n) => router.publish(order(n))))
+    await expect.poll(() => page.locator('#seen').textContent(), patient).toMatch(/^[3-6],\d{3}$/)
+    await page.getByText('too many to show').waitFor()
+    expect(await rows(page).count()).toBeLessThanOrEqual(500)
+    await router.publish(payment({ flaky: true }))
+    await rows(page).filter({ hasText: 'payment.made' }).click()
+    await page.getByText('✓ done').waitFor()
+    expect(complaints).toEqual([])
   })
 
-  test('asks for nothing outside loopback', async () => {
-    const stage = await open()
-    broadcast(stage.hub, 'private-user.1', 'saved', {})
-    await followed(stage, 'private-user.1')
-    expect(stage.requested.length).toBeGreaterThan(5)
-    expect(stage.requested.filter(url => new URL(url).hostname !== '127.0.0.1')).toEqual([])
+  test('asks for nothing outside its own address', async () => {
+    const { page, router, requested } = await open()
+    await router.publish(order(120))
+    await rows(page).first().click()
+    await page.getByText('takes it', { exact: true }).waitFor()
+    const { origin } = new URL(page.url())
+    expect(requested.length).toBeGreaterThan(15)
+    expect(requested.filter(url => new URL(url).origin !== origin)).toEqual([])
   })
 
-  test('says when the realtime server is gone', async () => {
-    const stage = await open()
-    await stage.server.close({ graceMs: 500 })
-    await stage.page.locator('#connection:not([data-state="connected"])').waitFor()
+  test('says when the router is gone', async () => {
+    const { page, router } = await open()
+    await router.stop()
+    await page.locator('#connection:not([data-state="connected"])').waitFor()
   })
 })

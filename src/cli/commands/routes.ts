@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander'
+import type { RouteSummary, SubscriptionSummary } from '../../compiler/describe-subscriptions.ts'
 import type { SubscriptionPlan } from '../../compiler/plan.ts'
-import type { InspectorRoute, InspectorSubscription } from '../../inspector/inspector-state.ts'
 import { print } from '../output.ts'
 import { type GlobalOptions, projectRoot } from '../project-root.ts'
 import { soundProject } from '../sound-project.ts'
@@ -10,7 +10,7 @@ interface RoutesOptions extends GlobalOptions {
   readonly format: 'pretty' | 'json'
 }
 
-type Listed = InspectorSubscription & Pick<SubscriptionPlan, 'role'>
+type Listed = SubscriptionSummary & Pick<SubscriptionPlan, 'role'>
 
 export function addRoutes(program: Command): void {
   program
@@ -27,7 +27,7 @@ export function addRoutes(program: Command): void {
 async function routes(options: RoutesOptions): Promise<void> {
   const [{ plan }, { describeSubscriptions }] = await Promise.all([
     soundProject(projectRoot(options), 'a project with errors has no whole list of routes'),
-    import('../../inspector/inspector-state.ts'),
+    import('../../compiler/describe-subscriptions.ts'),
   ])
   const roles = new Map(plan.subscriptions.map(({ name, role }) => [name, role]))
   const listed = describeSubscriptions(plan).map(subscription => ({ ...subscription, role: roles.get(subscription.name) ?? 'work' }))
@@ -49,7 +49,7 @@ function rowsOf(subscription: Listed): readonly (readonly string[])[] {
   ])
 }
 
-function routeRows({ name, conditional, actions }: InspectorRoute, event: string): string[][] {
+function routeRows({ name, conditional, actions }: RouteSummary, event: string): string[][] {
   return actions.map((action, index) => (index === 0 ? [event, conditional ? `${name} ?` : name, action] : ['', '', action]))
 }
 
