@@ -70,5 +70,5 @@ function faultOf(error: unknown): string | undefined {
   // A key of another kind than the token's algorithm is a TypeError.
   if (error instanceof errors.JWSSignatureVerificationFailed || error instanceof TypeError) return 'The signature of the token is wrong'
   if (error instanceof errors.JWKSInvalid || error instanceof errors.JWKSTimeout) return undefined
-  return error instanceof errors.JOSEError ? 'This is no token that can be taken' : undefined
+  return error instanceof errors.JOSEError ? 'This is not a valid JSON Web Token' : undefined
 }
