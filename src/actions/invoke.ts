@@ -5,7 +5,7 @@ import { isMap } from '../compiler/source-section.ts'
 import { handlerExtensions, splitHandlerPath } from '../config/handler-path.ts'
 import { callBatch } from './batch-call.ts'
 import { type HandlerEvent, isDrop, PermanentError } from './handler.ts'
-import { handlerContext } from './handler-context.ts'
+import { AttemptContext } from './handler-context.ts'
 import type { ActionPorts } from './ports.ts'
 
 /** `invoke`: calls a handler module. Synchronous where the handler is. */
@@ -89,7 +89,7 @@ function build(
   const name = exportName === 'default' ? module : `${module}#${exportName}`
   const contextOf = (scope: Scope, attempt: Attempt) => {
     const rendered = parameters?.render(scope)
-    return handlerContext(ports, scope, attempt, isMap(rendered) ? rendered : noParameters, app)
+    return new AttemptContext(ports, scope, attempt, isMap(rendered) ? rendered : noParameters, app)
   }
   const called = limits === undefined ? name : `${name} (up to ${limits.size} at once)`
   return {

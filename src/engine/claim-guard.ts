@@ -1,4 +1,4 @@
-import type { Cancel, Clock } from './ports.ts'
+import type { Cancel, Clock, IdempotencyPort } from './ports.ts'
 
 /** The lease on the key ran out or somebody else has the key: the attempt's outcome no longer counts, and no further action starts. */
 export class LeaseLost extends Error {
@@ -14,21 +14,26 @@ export class LeaseLost extends Error {
  */
 export class ClaimGuard {
   readonly #clock: Clock
+  readonly #port: IdempotencyPort
   readonly #leaseMs: number
-  readonly #renew: () => boolean | Promise<boolean>
-  readonly #attempts = new Set<(reason: Error) => void>()
+  readonly #key: string
+  readonly #owner: string
+  /** Made for what waits alone. */
+  #attempts: Set<(reason: Error) => void> | undefined
   #endsAt: number
   #lost = false
   #ended = false
   #renewal: Promise<void> | undefined
   #cancel: Cancel | undefined
 
-  /** `claimedAt`: on the monotonic clock. `renew` answers as the store's `renew`. */
-  constructor(clock: Clock, claimedAt: number, leaseMs: number, renew: () => boolean | Promise<boolean>) {
+  /** `claimedAt`: on the monotonic clock. */
+  constructor(clock: Clock, claimedAt: number, port: IdempotencyPort, key: string, owner: string) {
     this.#clock = clock
-    this.#leaseMs = leaseMs
-    this.#renew = renew
-    this.#endsAt = claimedAt + leaseMs
+    this.#port = port
+    this.#leaseMs = port.leaseMs
+    this.#key = key
+    this.#owner = owner
+    this.#endsAt = claimedAt + this.#leaseMs
   }
 
   get isLost(): boolean {
@@ -42,18 +47,19 @@ export class ClaimGuard {
 
   /** Calls `lose` once if the lease is lost before `forget`. */
   watch(lose: (reason: Error) => void): void {
+    this.#attempts ??= new Set()
     this.#attempts.add(lose)
   }
 
   forget(lose: (reason: Error) => void): void {
-    this.#attempts.delete(lose)
+    this.#attempts?.delete(lose)
   }
 
   /** The renewal that is under way, if there is one. It never rejects. */
   end(): Promise<void> | undefined {
     this.#ended = true
     this.#cancel?.()
-    this.#attempts.clear()
+    this.#attempts?.clear()
     return this.#renewal
   }
 
@@ -75,7 +81,8 @@ export class ClaimGuard {
 
   async #askForMore(askedAt: number): Promise<void> {
     try {
-      if (await this.#renew()) this.#endsAt = Math.max(this.#endsAt, askedAt + this.#leaseMs)
+      if (await this.#port.renew({ key: this.#key, owner: this.#owner, leaseMs: this.#leaseMs }))
+        this.#endsAt = Math.max(this.#endsAt, askedAt + this.#leaseMs)
       else this.#lose()
     } catch {
       // The store does not answer: asked again, until the lease has run out.
@@ -87,6 +94,7 @@ export class ClaimGuard {
     this.#lost = true
     this.#cancel?.()
     const reason = new LeaseLost()
+    if (this.#attempts === undefined) return
     for (const lose of this.#attempts) lose(reason)
     this.#attempts.clear()
   }

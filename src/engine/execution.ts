@@ -5,6 +5,7 @@ import type { Batches } from './batch.ts'
 import type { Breakers } from './breaker.ts'
 import type { SubscriptionCounters } from './counters.ts'
 import { type DeadLetterCause, deadLetterRecord } from './dead-letter.ts'
+import type { Places } from './places.ts'
 import type { EnginePorts } from './ports.ts'
 import { retryDelay } from './retry-delay.ts'
 
@@ -17,6 +18,7 @@ export interface Execution {
   readonly counters: SubscriptionCounters
   readonly breakers: Breakers
   readonly batches: Batches
+  readonly places: Places
   /** Starts nothing more of the partition: `onFailure: stop`. */
   stopPartition(assignment: Assignment): void
 }

@@ -3,30 +3,33 @@ import type { Assignment, Lane } from './assignment.ts'
 import type { Settlement } from './execution.ts'
 import { LaneTurn } from './lane-turn.ts'
 import type { Started } from './message-run.ts'
+import { Places } from './places.ts'
 import type { Clock } from './ports.ts'
 
 /** Starts a message. `turn`: its place in its lane, where messages of one lane can share batches. */
 export type StartMessage = (assignment: Assignment, record: SourceRecord, turn: LaneTurn | undefined) => Started
 
-/** A message that had waited (in a lane, or for its actions) has ended. */
-export type MessageEnded = (assignment: Assignment, record: SourceRecord, settlement: Settlement) => void
+/** A message that had waited (in a lane, or for its actions) has ended. `tookMs`: how long its actions made it wait; undefined where they did not. */
+export type MessageEnded = (assignment: Assignment, record: SourceRecord, settlement: Settlement, tookMs: number | undefined) => void
 
 /** Longest time that lanes work off what waited in them before sockets, timers and heartbeats get their turn, in ms. */
 const turnMs = 8
 
 /**
- * Lets messages of one key run one after the other and different keys side by side, with at most `concurrency` lanes at work. A lane exists only
- * while something of its key runs or waits: messages that settle at once never make one. Several messages of a lane are at work only where they
- * go into one batch.
+ * Lets messages of one key run one after the other and different keys side by side, with at most `concurrency` lanes at work (see Places).
+ * A lane exists only while something of its key runs or waits: messages that settle at once never make one. Several messages of a lane are at
+ * work only where they go into one batch.
  */
 export class LaneScheduler {
   /** Lanes with messages to start, waiting for a place. */
   #ready: Lane[] = []
   /** Lanes at work of which more messages may come into the batch. */
   readonly #gathering = new Set<Lane>()
-  #atWork = 0
-  #concurrency: number
   #sharesBatches: boolean
+  /** Lanes at work. */
+  readonly places: Places
+  /** A message starts: places that it leaves meanwhile are seen by who started it. */
+  #starting = false
   /** The event loop has its turn; the ready lanes go on after it. */
   #yielded = false
   readonly #clock: Clock
@@ -35,17 +38,18 @@ export class LaneScheduler {
 
   constructor(clock: Clock, plan: SubscriptionPlan, start: StartMessage, ended: MessageEnded) {
     this.#clock = clock
-    this.#concurrency = plan.concurrency
     this.#sharesBatches = sharesBatches(plan)
+    this.places = new Places(clock, plan.concurrency, () => {
+      if (!this.#starting) this.#fill()
+    })
     this.#start = start
     this.#ended = ended
   }
 
   /** Lanes above a smaller number end what they are at. */
   follow(plan: SubscriptionPlan): void {
-    this.#concurrency = plan.concurrency
     this.#sharesBatches = sharesBatches(plan)
-    this.#fill()
+    this.places.resize(plan.concurrency)
   }
 
   /** Takes the partition's next message. True when it settled at once, false when `ended` will be called. */
@@ -57,14 +61,14 @@ export class LaneScheduler {
       if (lane.head === lane.queue.length - 1 && mayGoAlong(lane)) this.#advance(lane, this.#clock.monotonic() + turnMs)
       return false
     }
-    if (this.#atWork >= this.#concurrency) {
+    if (!this.places.isOpen) {
       assignment.tracker.open(record.offset)
       this.#ready.push(newLane(assignment, record, ordering, [record]))
       return false
     }
     assignment.furthest = record.offset
     const turn = this.#sharesBatches ? new LaneTurn(undefined) : undefined
-    const running = this.#start(assignment, record, turn)
+    const running = this.#started(assignment, record, turn)
     if (running === undefined) return true
     if (running === 'too-early') throw new Error('a message that follows none cannot be too early')
     assignment.tracker.open(record.offset)
@@ -90,19 +94,30 @@ export class LaneScheduler {
     return discarded
   }
 
+  #started(assignment: Assignment, record: SourceRecord, turn: LaneTurn | undefined): Started {
+    this.#starting = true
+    try {
+      return this.#start(assignment, record, turn)
+    } finally {
+      this.#starting = false
+    }
+  }
+
   #occupy(lane: Lane, record: SourceRecord, running: Promise<Settlement>, turn: LaneTurn | undefined): void {
     const { assignment } = lane
-    if (lane.running++ === 0) this.#atWork++
+    const startedAt = this.#clock.monotonic()
+    if (lane.running++ === 0) this.places.take()
     assignment.running++
     lane.last = turn
     void running.then(settlement => {
-      if (--lane.running === 0) this.#atWork--
+      lane.running--
       assignment.running--
-      this.#ended(assignment, record, settlement)
+      this.#ended(assignment, record, settlement, this.#clock.monotonic() - startedAt)
       turn?.leave(settlement)
       this.#goOn(lane)
       if (assignment.state !== 'active') assignment.noteIdle()
-      this.#fill()
+      if (lane.running === 0) this.places.leave()
+      else this.#fill()
     })
   }
 
@@ -127,7 +142,7 @@ export class LaneScheduler {
       this.#gathering.delete(lane)
       this.#advance(lane, endsAt)
     }
-    while (this.#atWork < this.#concurrency && !this.#yielded) {
+    while (this.places.isOpen && !this.#yielded) {
       const lane = this.#ready.shift()
       if (lane === undefined) return
       this.#advance(lane, endsAt)
@@ -164,7 +179,7 @@ export class LaneScheduler {
     if (gaps > 0) assignment.gaps--
     else if (record.offset > furthest) assignment.furthest = record.offset
     const turn = this.#sharesBatches ? new LaneTurn(lane.last) : undefined
-    const running = this.#start(assignment, record, turn)
+    const running = this.#started(assignment, record, turn)
     if (running === 'too-early') {
       turn?.leave('settled')
       lane.head--
@@ -182,7 +197,7 @@ export class LaneScheduler {
       return true
     }
     turn?.leave('settled')
-    this.#ended(assignment, record, 'settled')
+    this.#ended(assignment, record, 'settled', undefined)
     if (assignment.state !== 'active') assignment.noteIdle()
     return true
   }

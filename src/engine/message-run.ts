@@ -126,7 +126,7 @@ function routeRecord(
   if (routes.length === 1) return runRoute(execution, assignment, plan, only, message, turn)
   let waiting: Promise<Settlement>[] | undefined
   for (const route of routes) {
-    const settlement = runRoute(execution, assignment, plan, route, message, undefined)
+    const settlement = runRoute(execution, assignment, plan, route, message, undefined, undefined, false)
     if (settlement === undefined) continue
     waiting ??= []
     waiting.push(settlement)

@@ -85,11 +85,21 @@ export function identityOf(scope: MessageScope): string {
   return source === undefined ? id : `${source}/${id}`
 }
 
-function headerTexts(record: SourceRecord): Readonly<Record<string, string>> {
-  const texts: Record<string, string> = Object.create(null)
-  for (const [name, value] of Object.entries(record.headers)) {
-    const last = Buffer.isBuffer(value) ? value : value.at(-1)
-    if (last !== undefined) texts[name] = last.toString('utf8')
+/** Most messages have none: they share one. */
+const noHeaders: Readonly<Record<string, string>> = Object.freeze(Object.create(null))
+
+function headerTexts({ headers }: SourceRecord): Readonly<Record<string, string>> {
+  let texts: Record<string, string> | undefined
+  for (const name in headers) {
+    const value = headers[name]
+    const last = Buffer.isBuffer(value) ? value : value?.at(-1)
+    if (last === undefined) continue
+    texts ??= ownNames()
+    texts[name] = last.toString('utf8')
   }
-  return texts
+  return texts ?? noHeaders
+}
+
+function ownNames(): Record<string, string> {
+  return Object.create(null)
 }

@@ -18,6 +18,8 @@ export interface OnceInput {
   readonly plan: IdempotencyPlan
   readonly scope: MessageScope
   readonly counters: RouteCounters
+  /** The message has no other route: it leaves its place to another message while it waits for the store. */
+  readonly isAlone: boolean
   /** Runs the actions, or goes on with them where the lease was lost. Undefined: `guarded.end` says how they ended. */
   start(guarded: Guarded): Promise<void> | undefined
   /** Ends the route for this message as a failure that trying again cannot mend. */
@@ -61,6 +63,9 @@ export function runOnce(input: OnceInput): Promise<Settlement> | undefined {
   return new Once(input, port, key, check).run()
 }
 
+/** Where the message is while the store is asked: in its place, or away from it. */
+type Whereabouts = 'in-place' | 'claiming' | 'completing'
+
 class Once {
   readonly #input: OnceInput
   readonly #port: IdempotencyPort
@@ -68,6 +73,7 @@ class Once {
   readonly #check: string
   #owner = ''
   #isBlocked = false
+  #whereabouts: Whereabouts = 'in-place'
 
   constructor(input: OnceInput, port: IdempotencyPort, key: string, check: string) {
     this.#input = input
@@ -77,43 +83,89 @@ class Once {
   }
 
   run(): Promise<Settlement> | undefined {
-    const { start } = this.#input
-    const claimedAt = this.#input.execution.ports.clock.monotonic()
+    const { start, execution } = this.#input
+    const claimedAt = execution.ports.clock.monotonic()
     const answer = this.#claim()
-    if (answer !== 'claimed') return this.#runWhenClaimed(answer, claimedAt, start)
-    const guarded = this.#guarded(claimedAt)
-    const running = this.#started(start, guarded)
-    if (running !== undefined) return this.#goOn(guarded, running)
-    const { end } = guarded
-    if (end?.kind !== 'done') return this.#goOn(guarded, undefined)
-    const stored = this.#complete()
-    if (stored !== true) return this.#completeInTime(end.count, stored)
-    end.count()
-    return undefined
+    if (answer === 'claimed') {
+      const ended = this.#act(claimedAt)
+      return ended === 'settled' ? undefined : ended
+    }
+    if (!(answer instanceof Promise)) return this.#runWhenClaimed(answer, claimedAt, start)
+    this.#goAway('claiming')
+    return answer.then(
+      granted => {
+        const { assignment } = this.#input
+        const isReady = granted === 'claimed' && assignment.state === 'active' && this.#enter()
+        return isReady ? this.#act(claimedAt) : this.#runWhenClaimed(granted, claimedAt, start)
+      },
+      (error: unknown) => this.#runWhenClaimed(Promise.reject(error), claimedAt, start),
+    )
   }
 
-  /** Waits for the claim, and runs the actions under it. */
+  /** Runs the actions under the claim, and completes. At once as long as they and the store answer so. */
+  #act(claimedAt: number): 'settled' | Promise<Settlement> {
+    const guarded = this.#guarded(claimedAt)
+    const running = this.#started(this.#input.start, guarded)
+    const { end } = guarded
+    if (running !== undefined || end?.kind !== 'done') return this.#goOn(guarded, running)
+    const stored = this.#complete()
+    if (stored === true) {
+      end.count()
+      return 'settled'
+    }
+    return stored === false ? this.#completeInTime(end.count, stored) : this.#whenStored(end.count, stored)
+  }
+
+  #whenStored(count: () => void, stored: Promise<boolean>): Promise<Settlement> {
+    this.#goAway('completing')
+    return stored.then(
+      isStored => {
+        if (!isStored || this.#input.assignment.state === 'released') return this.#completeInTime(count, isStored)
+        this.#comeBack()
+        count()
+        return 'settled'
+      },
+      (error: unknown) => this.#completeInTime(count, Promise.reject(error)),
+    )
+  }
+
+  /** Waits for the claim and for a place, and runs the actions. */
   async #runWhenClaimed(
     first: ClaimAnswer | Promise<ClaimAnswer>,
     firstAt: number,
     start: (guarded: Guarded) => Promise<void> | undefined,
   ): Promise<Settlement> {
     const { counters, execution, refuse, route, scope } = this.#input
+    this.#goAway('claiming')
     const claim = await this.#untilClaimed(first, firstAt)
-    if (claim === 'released') return 'released'
-    if (typeof claim === 'object') {
-      if (claim.check !== '' && this.#check !== '' && claim.check !== this.#check)
-        return refuse({
-          type: 'idempotency-mismatch',
-          message: `the key was completed with another event or other data: ${this.#key}`,
-          stack: undefined,
-        })
-      counters.duplicate++
-      execution.ports.observer?.leftOut(route, scope.record, 'duplicate')
-      return 'settled'
+    if (typeof claim === 'number') {
+      const guarded = this.#guarded(claim)
+      if (await this.#untilPlaced(guarded)) return this.#goOn(guarded, this.#started(start, guarded))
+      this.#release(guarded)
+      return 'released'
     }
-    const guarded = this.#guarded(claim)
-    return this.#goOn(guarded, this.#started(start, guarded))
+    this.#comeBack()
+    if (claim === 'released') return 'released'
+    if (claim.check !== '' && this.#check !== '' && claim.check !== this.#check)
+      return refuse({
+        type: 'idempotency-mismatch',
+        message: `the key was completed with another event or other data: ${this.#key}`,
+        stack: undefined,
+      })
+    counters.duplicate++
+    execution.ports.observer?.leftOut(route, scope.record, 'duplicate')
+    return 'settled'
+  }
+
+  /** Holds the claim until the actions may start; false: the partition is leaving. */
+  async #untilPlaced({ guard }: Guarded): Promise<boolean> {
+    if (this.#enter()) return true
+    guard.hold()
+    const { assignment, execution } = this.#input
+    const isPlaced = await assignment.pause(resume => execution.places.wait(resume))
+    if (isPlaced) this.#whereabouts = 'in-place'
+    else this.#comeBack()
+    return isPlaced
   }
 
   /** The time at which the claim was asked for that was granted; the check of a completed key; or the partition is leaving. */
@@ -168,7 +220,8 @@ class Once {
     switch (end?.kind) {
       case 'done':
         guarded.guard.end()
-        return this.#completeInTime(end.count, undefined)
+        this.#goAway('completing')
+        return this.#completeInTime(end.count, this.#complete())
       case 'given-up':
         this.#release(guarded)
         end.count()
@@ -192,9 +245,9 @@ class Once {
   }
 
   /** Stores the completion, for as long as that takes and the partition is ours. */
-  async #completeInTime(count: () => void, first: boolean | Promise<boolean> | undefined): Promise<Settlement> {
+  async #completeInTime(count: () => void, first: boolean | Promise<boolean>): Promise<Settlement> {
     const { assignment, execution } = this.#input
-    let asked = first
+    let asked: typeof first | undefined = first
     try {
       for (let attempt = 1; ; attempt++) {
         let waits: typeof busyWaits | typeof storeWaits = busyWaits
@@ -217,7 +270,34 @@ class Once {
       }
     } finally {
       this.#unblock()
+      this.#comeBack()
     }
+  }
+
+  /** Waits for the store, and leaves the place to another message meanwhile. */
+  #goAway(to: 'claiming' | 'completing'): void {
+    const { execution, isAlone } = this.#input
+    if (!isAlone || this.#whereabouts === to) return
+    this.#comeBack()
+    this.#whereabouts = to
+    if (to === 'claiming') execution.places.claim()
+    else execution.places.complete()
+  }
+
+  /** Takes a place for the actions; false where there is none. */
+  #enter(): boolean {
+    if (this.#whereabouts !== 'claiming') return true
+    if (!this.#input.execution.places.enter()) return false
+    this.#whereabouts = 'in-place'
+    return true
+  }
+
+  /** Back in its place, whatever the store has said. */
+  #comeBack(): void {
+    const { places } = this.#input.execution
+    if (this.#whereabouts === 'claiming') places.giveUpClaim()
+    else if (this.#whereabouts === 'completing') places.completed()
+    this.#whereabouts = 'in-place'
   }
 
   /** A new owner for every claim but those asked again: an answer that was lost may have been a yes. */
@@ -232,8 +312,7 @@ class Once {
   }
 
   #guarded(claimedAt: number): Guarded {
-    const holding = { key: this.#key, owner: this.#owner, leaseMs: this.#port.leaseMs }
-    const guard = new ClaimGuard(this.#input.execution.ports.clock, claimedAt, this.#port.leaseMs, () => this.#port.renew(holding))
+    const guard = new ClaimGuard(this.#input.execution.ports.clock, claimedAt, this.#port, this.#key, this.#owner)
     return { guard, end: undefined }
   }
 

@@ -12,7 +12,8 @@ import type { RouteProgress } from './retry-topic.ts'
 
 /**
  * Runs a route on a message. Synchronous (undefined: settled) as long as no action waits and none fails: the hot path of broadcasts
- * makes no promise. Never throws nor rejects: a fault ends this route alone, the message still waits for its other routes.
+ * makes no promise. `isAlone`: the message has no other route.
+ * Never throws nor rejects: a fault ends this route alone, the message still waits for its other routes.
  */
 export function runRoute(
   execution: Execution,
@@ -22,21 +23,33 @@ export function runRoute(
   message: MessageScope,
   turn: LaneTurn | undefined,
   progress?: RouteProgress,
+  isAlone = true,
 ): Promise<Settlement> | undefined {
-  const refuse = (error: unknown) => {
-    const cause = errorCause(error)
-    const { topic, partition, offset } = message
-    execution.ports.log.error(
-      { topic, partition, offset, route: route.id, error: cause.stack ?? cause.message },
-      'the route could not be run',
-    )
-    return refuseRoute(execution, assignment, place, route, message, cause)
-  }
   try {
-    return startRoute(execution, assignment, place, route, message, turn, progress)?.catch(refuse)
+    const running = startRoute(execution, assignment, place, route, message, turn, progress, isAlone)
+    // The function is made for what waits alone.
+    return running === undefined ? undefined : running.catch(error => refuseFault(execution, assignment, place, route, message, error))
   } catch (error) {
-    return refuse(error)
+    return refuseFault(execution, assignment, place, route, message, error)
   }
+}
+
+/** A fault of our own. */
+function refuseFault(
+  execution: Execution,
+  assignment: Assignment,
+  place: RoutePlace,
+  route: RoutePlan,
+  message: MessageScope,
+  error: unknown,
+): Promise<Settlement> {
+  const cause = errorCause(error)
+  const { topic, partition, offset } = message
+  execution.ports.log.error(
+    { topic, partition, offset, route: route.id, error: cause.stack ?? cause.message },
+    'the route could not be run',
+  )
+  return refuseRoute(execution, assignment, place, route, message, cause)
 }
 
 function startRoute(
@@ -47,6 +60,7 @@ function startRoute(
   message: MessageScope,
   turn: LaneTurn | undefined,
   progress: RouteProgress | undefined,
+  isAlone: boolean,
 ): Promise<Settlement> | undefined {
   const counters = execution.counters.route(route.id)
   if (route.when !== undefined && !route.when(message)) {
@@ -68,6 +82,8 @@ function startRoute(
     plan: idempotency,
     scope: message,
     counters,
+    // Messages of a lane that share a batch share its place.
+    isAlone: isAlone && turn === undefined,
     start: guarded => startActions(execution, assignment, place, route, message, turn, counters, guarded, progress)?.then(ignore),
     refuse: cause => refuseRoute(execution, assignment, place, route, message, cause),
   })

@@ -7,9 +7,8 @@ import { CommitCadence } from './commit-cadence.ts'
 import { SubscriptionCounters } from './counters.ts'
 import type { Execution, Settlement } from './execution.ts'
 import { LaneScheduler, type StartMessage } from './lane-scheduler.ts'
-import type { LaneTurn } from './lane-turn.ts'
 import type { LimitMember, MessageLimit } from './message-limit.ts'
-import { runMessage, type Started } from './message-run.ts'
+import { runMessage } from './message-run.ts'
 import type { EngineObserver } from './observer.ts'
 import type { ConsumerPort, EnginePorts, PartitionId } from './ports.ts'
 import { dueAt } from './retry-topic.ts'
@@ -72,21 +71,22 @@ export class SubscriptionProcessor implements LimitMember {
     this.#rebalanceMs = options.rebalanceMs
     this.#limit = options.limit
     this.#commits = new CommitCadence(options.ports, this.counters, () => this.#assignments.values())
-    this.#execution = {
-      ports: options.ports,
-      counters: this.counters,
-      breakers: new Breakers(options.ports, this.counters),
-      batches: new Batches(options.ports.clock),
-      stopPartition: assignment => this.#stopPartition(assignment),
-    }
     this.#scheduler = new LaneScheduler(
       options.ports.clock,
       options.plan,
       options.ports.observer === undefined
-        ? (assignment, record, turn) => this.#start(assignment, record, turn)
+        ? (assignment, record, turn) => runMessage(this.#execution, assignment, this.#plan, record, turn)
         : this.#startObserved(options.ports.observer),
-      (assignment, record, settlement) => this.#ended(assignment, record, settlement),
+      (assignment, record, settlement, tookMs) => this.#ended(assignment, record, settlement, tookMs),
     )
+    this.#execution = {
+      ports: options.ports,
+      counters: this.counters,
+      places: this.#scheduler.places,
+      breakers: new Breakers(options.ports, this.counters),
+      batches: new Batches(options.ports.clock),
+      stopPartition: assignment => this.#stopPartition(assignment),
+    }
     this.#limit?.join(this)
   }
 
@@ -291,21 +291,11 @@ export class SubscriptionProcessor implements LimitMember {
     assignment.backlog = []
   }
 
-  #start(assignment: Assignment, record: SourceRecord, turn: LaneTurn | undefined): Started {
-    const running = runMessage(this.#execution, assignment, this.#plan, record, turn)
-    if (running === undefined || running === 'too-early') return running
-    const startedAt = this.#ports.clock.monotonic()
-    return running.then(settlement => {
-      if (settlement === 'settled') this.counters.took(this.#ports.clock.monotonic() - startedAt)
-      return settlement
-    })
-  }
-
   #startObserved(observer: EngineObserver): StartMessage {
     return (assignment, record, turn) => {
       const plan = this.#plan
       observer.started(plan, record)
-      const running = this.#start(assignment, record, turn)
+      const running = runMessage(this.#execution, assignment, plan, record, turn)
       if (running === undefined) observer.ended(plan, record, 'settled')
       if (running === undefined || running === 'too-early') return running
       return running.then(settlement => {
@@ -315,7 +305,8 @@ export class SubscriptionProcessor implements LimitMember {
     }
   }
 
-  #ended(assignment: Assignment, record: SourceRecord, settlement: Settlement): void {
+  #ended(assignment: Assignment, record: SourceRecord, settlement: Settlement, tookMs: number | undefined): void {
+    if (settlement === 'settled' && tookMs !== undefined) this.counters.took(tookMs)
     if (assignment.state === 'released') return
     this.#window.leave(assignment, record)
     if (settlement === 'released') {

@@ -24,6 +24,8 @@ type Lifecycle = () => unknown
 /** What a module exports; what it is called with depends on who names it. */
 type Callable = (...given: readonly unknown[]) => unknown
 
+type HandlersByModule = ReadonlyMap<string, ReadonlyMap<string, Callable>>
+
 const teardownLimitMs = 10_000
 
 /**
@@ -31,7 +33,8 @@ const teardownLimitMs = 10_000
  * code for every file of the project, while packages in node_modules stay loaded.
  */
 export class HandlerModules {
-  readonly #handlers: ReadonlyMap<string, Callable>
+  /** By module, then by export. */
+  readonly #handlers: HandlersByModule
   readonly #teardowns: readonly Lifecycle[]
   /** Absolute paths of every project file that was read: the modules and what they import. */
   readonly files: readonly string[]
@@ -39,14 +42,9 @@ export class HandlerModules {
   #running = 0
   #whenIdle: (() => void) | undefined
 
-  private constructor(
-    handlers: ReadonlyMap<string, Callable>,
-    teardowns: readonly Lifecycle[],
-    files: readonly string[],
-    fingerprint: string,
-  ) {
+  private constructor(handlers: HandlersByModule, teardowns: readonly Lifecycle[], files: readonly string[], fingerprint: string) {
     this.#teardowns = teardowns
-    this.#handlers = teardowns.length === 0 ? handlers : new Map([...handlers].map(([name, handler]) => [name, this.#counted(handler)]))
+    this.#handlers = teardowns.length === 0 ? handlers : mapHandlers(handlers, handler => this.#counted(handler))
     this.files = files
     this.fingerprint = fingerprint
   }
@@ -64,7 +62,7 @@ export class HandlerModules {
       virtualModules: { signalbox: library },
     })
     for (const file of Object.keys(jiti.cache)) if (isProjectFile(realRoot, file)) delete jiti.cache[file]
-    const handlers = new Map<string, Callable>()
+    const handlers = new Map<string, Map<string, Callable>>()
     const lifecycles = new Map<string, { setup: Lifecycle | undefined; teardown: Lifecycle | undefined }>()
     const faults: HandlerFault[] = []
     for (const { module, exportName } of references) {
@@ -78,7 +76,11 @@ export class HandlerModules {
           })
           continue
         }
-        handlers.set(handlerKey(module, exportName), (...given) => handler(...given))
+        const ofModule = handlers.get(module) ?? new Map<string, Callable>()
+        handlers.set(
+          module,
+          ofModule.set(exportName, (...given) => handler(...given)),
+        )
         lifecycles.set(module, { setup: lifecycle(exports, 'setup'), teardown: lifecycle(exports, 'teardown') })
       } catch (error) {
         faults.push({ module, message: loadFailure(error, realRoot) })
@@ -105,15 +107,15 @@ export class HandlerModules {
   }
 
   get(module: string, exportName: string): Handler | undefined {
-    return this.#handlers.get(handlerKey(module, exportName))
+    return this.#handlers.get(module)?.get(exportName)
   }
 
   getBatch(module: string, exportName: string): BatchHandler | undefined {
-    return this.#handlers.get(handlerKey(module, exportName))
+    return this.#handlers.get(module)?.get(exportName)
   }
 
   getAuthorize(module: string, exportName: string): ((request: AuthorizeRequest) => unknown) | undefined {
-    return this.#handlers.get(handlerKey(module, exportName))
+    return this.#handlers.get(module)?.get(exportName)
   }
 
   /** Awaits calls under way, up to a limit, then the modules' `teardown()`. Failures are returned, not thrown. */
@@ -134,20 +136,37 @@ export class HandlerModules {
 
   /** Counts calls under way, so that `teardown()` does not pull a connection from under them. */
   #counted(handler: Callable): Callable {
-    return async (...given) => {
+    return (...given) => {
       this.#running++
+      let result: unknown
       try {
-        return await handler(...given)
-      } finally {
-        this.#running--
-        if (this.#running === 0) this.#whenIdle?.()
+        result = handler(...given)
+      } catch (error) {
+        this.#ended()
+        throw error
       }
+      if (!isPromiseLike(result)) {
+        this.#ended()
+        return result
+      }
+      return Promise.resolve(result).finally(() => this.#ended())
     }
+  }
+
+  #ended(): void {
+    this.#running--
+    if (this.#running === 0) this.#whenIdle?.()
   }
 }
 
-function handlerKey(module: string, exportName: string): string {
-  return `${module}#${exportName}`
+function mapHandlers(handlers: HandlersByModule, change: (handler: Callable) => Callable): HandlersByModule {
+  const changed = (exports: ReadonlyMap<string, Callable>) =>
+    new Map([...exports].map(([name, handler]) => [name, change(handler)] as const))
+  return new Map([...handlers].map(([module, exports]) => [module, changed(exports)]))
+}
+
+function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
 function isProjectFile(root: string, file: string): boolean {
@@ -177,7 +196,7 @@ function loadFailure(error: unknown, root: string): string {
 /** Changes when any of the files changes, disappears, or when other handlers are asked for. */
 function fingerprintOf(files: readonly string[], references: readonly HandlerReference[]): string {
   const hash = createHash('sha256')
-  for (const { module, exportName } of references) hash.update(`${handlerKey(module, exportName)}\n`)
+  for (const { module, exportName } of references) hash.update(`${module}#${exportName}\n`)
   for (const file of files) {
     hash.update(`${file}\n`)
     try {

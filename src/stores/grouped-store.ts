@@ -26,19 +26,16 @@ export class GroupedStore implements IdempotencyStore {
     this.#releases = new QuestionLane(holdings => backend.release(holdings))
   }
 
-  async claim(claim: Claim): Promise<ClaimAnswer> {
-    this.#refuseClosed()
-    return this.#claims.add(claim)
+  claim(claim: Claim): Promise<ClaimAnswer> {
+    return this.#closed ? refuseClosed() : this.#claims.add(claim)
   }
 
-  async renew(claim: Claim): Promise<boolean> {
-    this.#refuseClosed()
-    return this.#renewals.add(claim)
+  renew(claim: Claim): Promise<boolean> {
+    return this.#closed ? refuseClosed() : this.#renewals.add(claim)
   }
 
-  async complete(completion: Completion): Promise<boolean> {
-    this.#refuseClosed()
-    return this.#completions.add(completion)
+  complete(completion: Completion): Promise<boolean> {
+    return this.#closed ? refuseClosed() : this.#completions.add(completion)
   }
 
   release(holding: Holding): void {
@@ -53,8 +50,8 @@ export class GroupedStore implements IdempotencyStore {
     await Promise.all([this.#claims.flush(), this.#renewals.flush(), this.#completions.flush(), this.#releases.flush()])
     await this.#backend.close()
   }
+}
 
-  #refuseClosed(): void {
-    if (this.#closed) throw new StoreError('closed', 'the idempotency store is closed')
-  }
+function refuseClosed(): Promise<never> {
+  return Promise.reject(new StoreError('closed', 'the idempotency store is closed'))
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
@@ -14,12 +15,18 @@ export interface LevelStoreOptions {
   readonly sweepMs?: number
 }
 
-/** Expired keys that one sweep reads at a time. */
-const sweepBatch = 1_000
+/** Groups of expired keys that one sweep reads at a time. */
+const sweepGroups = 4
 
 /**
- * Completed keys in LevelDB: `k<key>` holds when the key runs out and its check, `t<when><key>` finds those that have run out. They
- * survive a kill of the process; writes are not forced to the disk, so that a power cut may lose the last ones, which then run again.
+ * Few large files: a key that is not there is looked for in each of the youngest. What the buffer holds is read again after a kill, some
+ * tenths of a second.
+ */
+const files = { writeBufferSize: 16 * 1_048_576, maxFileSize: 8 * 1_048_576 }
+
+/**
+ * Completed keys in LevelDB: `k<key>` holds when the key runs out and its check, `t<when>.<open>.<group>` lists the keys of a group that run out then.
+ * They survive a kill of the process; writes are not forced to the disk, so that a power cut may lose the last ones, which then run again.
  * Claims live in memory: LevelDB belongs to one process, and nothing of a dead one is in progress.
  * Keys are looked up at once: a filter in memory tells LevelDB of nearly every key that it does not have. Only writes are waited for, in groups.
  */
@@ -28,7 +35,10 @@ export class LevelStore implements IdempotencyStore {
   readonly #working = new WorkInProgress(() => performance.now())
   readonly #now: () => number
   readonly #sweeper: NodeJS.Timeout
-  readonly #writes = new QuestionLane<Completion, true>(completions => this.#writeGroup(completions))
+  readonly #writes = new QuestionLane<Completion, boolean>(completions => this.#writeGroup(completions))
+  /** Tells the groups of this opening from those of others. */
+  readonly #opening = randomUUID()
+  #groups = 0
   #sweeping: Promise<void> = Promise.resolve()
   #closed = false
 
@@ -43,7 +53,7 @@ export class LevelStore implements IdempotencyStore {
   /** Rejects with a StoreError that says what to do. */
   static async open(options: LevelStoreOptions): Promise<LevelStore> {
     const folder = join(options.folder, 'idempotency')
-    const db = new ClassicLevel(folder)
+    const db = new ClassicLevel(folder, files)
     try {
       await mkdir(folder, { recursive: true })
       await db.open()
@@ -69,35 +79,30 @@ export class LevelStore implements IdempotencyStore {
       if (this.#completed(completion.key) !== undefined) return true
       if (this.#working.isHeldByOther(completion)) return false
     }
-    return this.#write(completion)
+    if (this.#closed) return Promise.reject(new StoreError('closed', 'the idempotency store is closed'))
+    return this.#writes.add(completion)
   }
 
   release(holding: Holding): void {
     this.#working.release(holding)
   }
 
-  /** The key stays in progress until the write is through. */
-  async #write(completion: Completion): Promise<boolean> {
-    if (this.#closed) throw new StoreError('closed', 'the idempotency store is closed')
-    await this.#writes.add(completion)
-    this.#working.release(completion)
-    return true
-  }
-
+  /** The keys stay in progress until the write is through. */
   async #writeGroup(completions: readonly Completion[]): Promise<readonly true[]> {
     const now = this.#now()
-    const entries = completions.flatMap(({ key, ttlMs, check }) => {
-      const until = timeText(now + ttlMs)
-      return [
-        { type: 'put' as const, key: `k${key}`, value: `${until}${check}` },
-        { type: 'put' as const, key: `t${until}${key}`, value: '' },
-      ]
-    })
     try {
-      await this.#db.batch(entries)
+      const batch = this.#db.batch()
+      for (const [ttlMs, sameTtl] of byTtl(completions)) {
+        const until = timeText(now + ttlMs)
+        for (const { key, check } of sameTtl) batch.put(`k${key}`, until + check)
+        const keys = sameTtl.map(({ key }) => key)
+        batch.put(`t${until}.${this.#opening}.${this.#groups++}`, JSON.stringify(keys))
+      }
+      await batch.write()
     } catch (error) {
       throw unavailable(error)
     }
+    for (const completion of completions) this.#working.release(completion)
     return completions.map(() => true)
   }
 
@@ -105,16 +110,17 @@ export class LevelStore implements IdempotencyStore {
   async sweep(): Promise<void> {
     for (;;) {
       const now = timeText(this.#now())
-      const expired = await this.#db.keys({ gte: 't', lt: `t${now}`, limit: sweepBatch }).all()
-      if (expired.length === 0) return
-      const held = await this.#db.getMany(expired.map(entry => `k${entry.slice(1 + timeDigits)}`))
-      await this.#db.batch(
-        expired.flatMap((entry, index) => [
-          { type: 'del' as const, key: entry },
-          // Completed again since: the key has a later entry.
-          ...((held[index] ?? '').slice(0, timeDigits) <= now ? [{ type: 'del' as const, key: `k${entry.slice(1 + timeDigits)}` }] : []),
-        ]),
-      )
+      const groups = await this.#db.iterator({ gte: 't', lt: `t${now}`, limit: sweepGroups }).all()
+      if (groups.length === 0) return
+      const expired = groups.flatMap(([, keys]) => keysOf(keys))
+      const held = await this.#db.getMany(expired.map(key => `k${key}`))
+      const batch = this.#db.batch()
+      for (const [entry] of groups) batch.del(entry)
+      for (const [index, key] of expired.entries()) {
+        // Completed again since: the key is in a later group.
+        if ((held[index] ?? '').slice(0, timeDigits) <= now) batch.del(`k${key}`)
+      }
+      await batch.write()
     }
   }
 
@@ -140,6 +146,23 @@ export class LevelStore implements IdempotencyStore {
 
 /** Enough for every date that JavaScript knows. */
 const timeDigits = 16
+
+/** Nearly always all of them: routes mostly share one ttl. */
+function byTtl(completions: readonly Completion[]): ReadonlyMap<number, readonly Completion[]> {
+  const groups = new Map<number, Completion[]>()
+  for (const completion of completions) {
+    const group = groups.get(completion.ttlMs)
+    if (group === undefined) groups.set(completion.ttlMs, [completion])
+    else group.push(completion)
+  }
+  return groups
+}
+
+/** The keys that one group lists. */
+function keysOf(text: string): readonly string[] {
+  const keys: unknown = JSON.parse(text)
+  return Array.isArray(keys) ? keys.filter(key => typeof key === 'string') : []
+}
 
 /** Texts that sort as the times do. */
 function timeText(epochMs: number): string {

@@ -26,36 +26,48 @@ interface Script {
   readonly sha: string
 }
 
-/** A key holds `p<owner>` while it is in progress (it runs out with the lease) and `c<check>` once it is completed (with the ttl). */
+/**
+ * A key holds `p<owner>` while it is in progress (it runs out with the lease) and `c<check>` once it is completed (with the ttl). A call brings its questions
+ * as one list in JSON: hundreds of arguments cost a client far more. What comes back is how many were asked, then those whose answer is not
+ * the common one: number of the question, answer.
+ */
 const scripts = {
+  /** ARGV: the lease; key and owner of each. Commonly: claimed. */
   claim: script(`
-    local answers = {}
-    for i, key in ipairs(KEYS) do
-      local mine = 'p' .. ARGV[i * 2 - 1]
-      local held = redis.call('SET', key, mine, 'NX', 'GET', 'PX', ARGV[i * 2])
-      if not held then answers[i] = 1
-      elseif held == mine then redis.call('PEXPIRE', key, ARGV[i * 2]) answers[i] = 1
-      elseif string.sub(held, 1, 1) == 'c' then answers[i] = held
-      else answers[i] = 0 end
+    local asked = cjson.decode(ARGV[2])
+    local lease, others = ARGV[1], { #asked / 2 }
+    for i = 1, #asked, 2 do
+      local key, mine = '${keyPrefix}' .. asked[i], 'p' .. asked[i + 1]
+      local held = redis.call('SET', key, mine, 'NX', 'GET', 'PX', lease)
+      if held == mine then redis.call('PEXPIRE', key, lease)
+      elseif held then
+        others[#others + 1] = (i + 1) / 2
+        others[#others + 1] = string.sub(held, 1, 1) == 'c' and held or 0
+      end
     end
-    return answers`),
+    return others`),
+  /** ARGV: the ttl; key, owner and check of each. Commonly: completed. */
   complete: script(`
-    local answers = {}
-    for i, key in ipairs(KEYS) do
+    local asked = cjson.decode(ARGV[2])
+    local ttl, others = ARGV[1], { #asked / 3 }
+    for i = 1, #asked, 3 do
+      local key = '${keyPrefix}' .. asked[i]
       local held = redis.call('GET', key)
-      if not held or held == 'p' .. ARGV[i * 3 - 2] then
-        redis.call('SET', key, 'c' .. ARGV[i * 3], 'PX', ARGV[i * 3 - 1])
-        answers[i] = 1
-      elseif string.sub(held, 1, 1) == 'c' then answers[i] = 1
-      else answers[i] = 0 end
+      if not held or held == 'p' .. asked[i + 1] then redis.call('SET', key, 'c' .. asked[i + 2], 'PX', ttl)
+      elseif string.sub(held, 1, 1) ~= 'c' then
+        others[#others + 1] = (i + 2) / 3
+        others[#others + 1] = 0
+      end
     end
-    return answers`),
+    return others`),
+  /** ARGV: key and owner of each. */
   release: script(`
-    local answers = {}
-    for i, key in ipairs(KEYS) do
-      answers[i] = redis.call('GET', key) == 'p' .. ARGV[i] and redis.call('DEL', key) or 0
+    local asked = cjson.decode(ARGV[1])
+    for i = 1, #asked, 2 do
+      local key = '${keyPrefix}' .. asked[i]
+      if redis.call('GET', key) == 'p' .. asked[i + 1] then redis.call('DEL', key) end
     end
-    return answers`),
+    return { #asked / 2 }`),
 } as const
 
 /** Keys that every instance shares. One script call for each group; the clock that counts is the server's. */
@@ -100,12 +112,15 @@ export class RedisStore implements GroupedBackend {
   }
 
   async claim(claims: readonly Claim[]): Promise<readonly ClaimAnswer[]> {
-    const answers = await this.#run(
-      scripts.claim,
-      claims,
-      claims.flatMap(({ owner, leaseMs }) => [owner, leaseMs]),
-    )
-    return answers.map(answer => (typeof answer === 'string' ? { check: answer.slice(1) } : answer === 1 ? 'claimed' : 'busy'))
+    const answers: ClaimAnswer[] = claims.map(() => 'claimed')
+    const groups = sharing(claims, ({ leaseMs }) => leaseMs)
+    const ask = async ([leaseMs, { asked, places }]: Shared<Claim>) => {
+      const others = await this.#run(scripts.claim, asked.length, [String(leaseMs), listed(asked)])
+      for (const { place, answer } of readOthers(others, places))
+        answers[place] = typeof answer === 'string' ? { check: answer.slice(1) } : 'busy'
+    }
+    await Promise.all(groups.map(ask))
+    return answers
   }
 
   /** A claim that is there already is only prolonged. */
@@ -114,39 +129,70 @@ export class RedisStore implements GroupedBackend {
   }
 
   async complete(completions: readonly Completion[]): Promise<readonly boolean[]> {
-    const answers = await this.#run(
-      scripts.complete,
-      completions,
-      completions.flatMap(({ owner, ttlMs, check }) => [owner, ttlMs, check]),
-    )
-    return answers.map(answer => answer === 1)
+    const answers = completions.map(() => true)
+    const groups = sharing(completions, ({ ttlMs }) => ttlMs)
+    const ask = async ([ttlMs, { asked, places }]: Shared<Completion>) => {
+      const list = JSON.stringify(asked.flatMap(({ key, owner, check }) => [key, owner, check]))
+      const others = await this.#run(scripts.complete, asked.length, [String(ttlMs), list])
+      for (const { place } of readOthers(others, places)) answers[place] = false
+    }
+    await Promise.all(groups.map(ask))
+    return answers
   }
 
-  release(holdings: readonly Holding[]): Promise<readonly unknown[]> {
-    return this.#run(
-      scripts.release,
-      holdings,
-      holdings.map(({ owner }) => owner),
-    )
+  async release(holdings: readonly Holding[]): Promise<readonly unknown[]> {
+    await this.#run(scripts.release, holdings.length, [listed(holdings)])
+    return holdings
   }
 
   async close(): Promise<void> {
     this.#client.disconnect()
   }
 
-  async #run({ lua, sha }: Script, holdings: readonly Holding[], args: readonly (string | number)[]): Promise<readonly unknown[]> {
-    const keys = holdings.map(({ key }) => keyPrefix + key)
+  async #run({ lua, sha }: Script, asked: number, args: readonly string[]): Promise<readonly unknown[]> {
     try {
-      const reply = await this.#client.evalsha(sha, keys.length, ...keys, ...args).catch((error: unknown) => {
+      const reply = await this.#client.evalsha(sha, 0, ...args).catch((error: unknown) => {
         if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error
-        return this.#client.eval(lua, keys.length, ...keys, ...args)
+        return this.#client.eval(lua, 0, ...args)
       })
-      return Array.isArray(reply) ? reply : []
+      // Whatever else it is, it must not pass for the common answer.
+      if (!Array.isArray(reply) || reply[0] !== asked) throw new Error('the answer of its script is not one')
+      return reply
     } catch (error) {
       const reason = this.#lastError ?? (error instanceof Error ? error.message : String(error))
       throw new StoreError('unavailable', `${this.#place} does not answer: ${reason}`, { cause: error })
     }
   }
+}
+
+/** What shares a lease or a ttl, and where it stands among all that was asked. */
+type Shared<Asked> = readonly [ms: number, group: { readonly asked: readonly Asked[]; readonly places: readonly number[] }]
+
+/** Nearly always one group: leases are all the same, and routes mostly share one ttl. */
+function sharing<Asked>(all: readonly Asked[], msOf: (one: Asked) => number): readonly Shared<Asked>[] {
+  const groups = new Map<number, { asked: Asked[]; places: number[] }>()
+  for (const [place, one] of all.entries()) {
+    const ms = msOf(one)
+    const group = groups.get(ms) ?? { asked: [], places: [] }
+    if (group.asked.length === 0) groups.set(ms, group)
+    group.asked.push(one)
+    group.places.push(place)
+  }
+  return [...groups]
+}
+
+function listed(holdings: readonly Holding[]): string {
+  return JSON.stringify(holdings.flatMap(({ key, owner }) => [key, owner]))
+}
+
+/** A script's answer: how many were asked, then pairs of a question's number, from 1, and what was answered. */
+function readOthers(reply: readonly unknown[], places: readonly number[]): readonly { readonly place: number; readonly answer: unknown }[] {
+  const others: { place: number; answer: unknown }[] = []
+  for (let at = 1; at + 1 < reply.length; at += 2) {
+    const place = places[Number(reply[at]) - 1]
+    if (place !== undefined) others.push({ place, answer: reply[at + 1] })
+  }
+  return others
 }
 
 function script(lua: string): Script {

@@ -34,17 +34,24 @@ const redis = spawn('redis-server', ['--port', String(redisPort), '--save', '', 
 const topic = `bench-${process.pid}`
 try {
   await fill()
-  const rates = Object.fromEntries(Object.keys(variants).map(name => [name, []]))
-  // In turn, so that a busy minute of the machine is everybody's.
+  const results = Object.fromEntries(Object.keys(variants).map(name => [name, []]))
+  // In turn, so that a busy minute of the machine is everybody's; the first round warms the disk and the broker.
   for (let round = 0; round < rounds; round++)
     for (const [name, variant] of Object.entries(variants)) {
-      const rate = await measure(`${name.replaceAll(' ', '-')}-${round}`, variant)
-      rates[name].push(rate)
-      console.log(`${name}: ${Math.round(rate)} messages/s`)
+      const result = await measure(`${name.replaceAll(' ', '-')}-${round}`, variant)
+      results[name].push(result)
+      console.log(`${name}: ${Math.round(result.rate)} messages/s, ${result.cpu.toFixed(1)} us of processor time each`)
     }
   const median = list => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)]
-  for (const [name, list] of Object.entries(rates))
-    console.log(`${name}: median ${Math.round(median(list))} messages/s, ratio ${(median(list) / median(rates.broadcast)).toFixed(2)}`)
+  const ratesOf = name => results[name].map(({ rate }) => rate)
+  for (const [name, list] of Object.entries(results)) {
+    // Of each round: what the machine is busy with changes between them.
+    const ratios = ratesOf(name).map((rate, round) => rate / ratesOf('broadcast')[round])
+    const cpu = median(list.map(each => each.cpu))
+    console.log(
+      `${name}: median ${Math.round(median(ratesOf(name)))} messages/s, ratio ${median(ratios).toFixed(2)}; ${cpu.toFixed(1)} us of processor time each`,
+    )
+  }
 } finally {
   redis.kill('SIGKILL')
   await kafka.stop()
@@ -70,7 +77,7 @@ async function fill() {
   await producer.disconnect()
 }
 
-/** Messages a second, from the first that is received until all are settled. */
+/** Messages a second, from the first that is seen settled until nearly all are, and processor time for each. */
 async function measure(name, { action, route, store }) {
   const root = join(folder, name)
   const port = await freePort()
@@ -89,22 +96,36 @@ ${store === '' ? '' : `idempotency: ${store}\n`}`,
   }
   const child = spawn(process.execPath, [main, 'run', '--project', root], { stdio: 'ignore' })
   try {
-    let startedAt = 0
-    let before = 0
+    let [first, last] = [undefined, undefined]
     for (;;) {
-      const text = await fetch(`http://127.0.0.1:${port}/metrics`).then(
-        response => response.text(),
-        () => '',
-      )
-      const settled = Number(/^signalbox_messages_settled_total\{[^}]*\} (\d+)/m.exec(text)?.[1] ?? 0)
-      const now = performance.now()
-      if (startedAt === 0 && settled > 0) [startedAt, before] = [now, settled]
-      if (settled >= messages) return ((messages - before) * 1000) / (now - startedAt)
-      await sleep(startedAt === 0 ? 5 : 20)
+      const sample = await look(port)
+      if (sample !== undefined && sample.settled > 0) first ??= sample
+      if (first !== undefined && sample.settled >= messages) {
+        // Not the last look: it came too late by up to a pause.
+        const end = last ?? sample
+        const done = end.settled - first.settled
+        return { rate: (done * 1000) / (end.at - first.at), cpu: ((end.cpu - first.cpu) * 1e6) / done }
+      }
+      if (sample !== undefined && sample !== first) last = sample.settled > 0 ? sample : undefined
+      await sleep(first === undefined ? 5 : 50)
     }
   } finally {
     child.kill('SIGKILL')
     await new Promise(resolve => child.once('exit', resolve))
+  }
+}
+
+/** What the router says of itself: messages settled, and seconds of processor time. */
+async function look(port) {
+  try {
+    const response = await fetch(`http://127.0.0.1:${port}/metrics`)
+    const at = performance.now()
+    const text = await response.text()
+    const number = pattern => Number(pattern.exec(text)?.[1] ?? 0)
+    const settled = number(/^signalbox_messages_settled_total\{[^}]*\} (\d+)/m)
+    return { at, settled, cpu: number(/^process_cpu_seconds_total (\S+)/m) }
+  } catch {
+    return undefined
   }
 }
 
