@@ -134,7 +134,7 @@ function explainRoute(
   message: MessageScope,
   options: ExplainOptions,
 ): RouteExplanation {
-  if (!isNamed) return notTaken(route, whyNotNamed(route, message.event))
+  if (!isNamed) return notTaken(route, whyNotNamed(route, message))
   if (route.when !== undefined && !route.when(message)) return notTaken(route, whyConditionFails(route.when, message))
   const wrong = route.schema?.check(message.data) ?? null
   if (wrong !== null)
@@ -165,9 +165,11 @@ function notTaken({ id }: RoutePlan, why: string): RouteExplanation {
   return { route: id, matched: false, why, deadLettered: false, idempotencyKey: null, steps: [] }
 }
 
-function whyNotNamed({ events }: RoutePlan, event: string | undefined): string {
+function whyNotNamed({ events }: RoutePlan, { event, topic }: MessageScope): string {
   const wanted = events.map(pattern => `\`${pattern}\``).join(' or ')
-  return event === undefined ? `the message has no event name, and the route takes ${wanted}` : `the event is \`${event}\`, not ${wanted}`
+  if (event === undefined) return `the message has no event name, and the route takes ${wanted}`
+  const hint = event === topic ? ", the topic's name, which stands for that of a message without `event`" : ''
+  return `the event is \`${event}\`${hint}, not ${wanted}`
 }
 
 function whyConditionFails(when: NonNullable<RoutePlan['when']>, scope: Scope): string {

@@ -16,6 +16,8 @@ describe('init', () => {
     expect(await readFile(join(root, 'My Shop/router.yaml'), 'utf8')).toContain('name: my-shop')
     const validated = await router(['validate', '--deny-warnings'], { cwd: join(root, 'My Shop') })
     expect(validated).toEqual({ code: 0, stdout: '1 route file, 2 routes: no problems\n', stderr: '' })
+    const tested = await router(['test'], { cwd: join(root, 'My Shop') })
+    expect(tested).toMatchObject({ code: 0, stdout: expect.stringContaining('2 passed; 2 of 2 routes tested') })
   })
 
   test('what it writes runs: an event goes through the handler', async () => {

@@ -156,6 +156,9 @@ describe('explain', () => {
       actions: [{ action: 'broadcast', channel: 'private-orders', event: 'cart.left', data: { a: 1 } }],
     })
     expect(answer(file('ignore'), other).routes[0].why).toBe('the event is `cart.left`, not `order.created`')
+    expect(answer(file('ignore'), record({ value: '{"user_id": 7}' })).routes[0].why).toBe(
+      "the event is `orders`, the topic's name, which stands for that of a message without `event`, not `order.created`",
+    )
   })
 
   test('a message that cannot be decoded matches nothing and says why', () => {

@@ -9,7 +9,7 @@ export function addInit(program: Command): void {
   program
     .command('init')
     .summary('write a small working project')
-    .description('Writes router.yaml, a route, a handler and schemas. Asks nothing and overwrites nothing.')
+    .description('Writes router.yaml, a route, a test of it, a handler and schemas. Asks nothing and overwrites nothing.')
     .argument('[dir]', 'where to (default: here)')
     .addHelpText('after', '\nExample:\n  $ router init my-router && cd my-router && router dev\n')
     .action(async (dir: string | undefined) => {
