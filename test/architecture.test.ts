@@ -9,6 +9,7 @@ const parts = [...core, 'actions', 'brokers', 'realtime', 'stores', 'reload', 'o
 
 /** What each room may import beside itself: rooms, or single files. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
+  client: [],
   diagnostics: [],
   config: ['diagnostics'],
   compiler: ['diagnostics', 'config'],

@@ -1,0 +1,96 @@
+import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import { build } from 'vite'
+import { expect, onTestFinished, test } from 'vitest'
+import { type GapReason, resumable } from '../../src/client/resumable.ts'
+import { TcpProxy } from '../support/tcp-proxy.ts'
+import { app, nextOf, pusherClient, type RunningServer, startServer, until } from './harness.ts'
+
+const history = { size: 100, ttlMs: 60_000, bytes: 1_000_000 }
+
+async function start(size = 100): Promise<{ running: RunningServer; proxy: TcpProxy; send: (...ns: readonly number[]) => void }> {
+  const running = await startServer({ channels: { 'kept*': { history: { ...history, size } } } })
+  const proxy = await TcpProxy.to(running.port)
+  onTestFinished(() => proxy.close())
+  const send = (...ns: readonly number[]) => {
+    for (const n of ns) running.server.hub.broadcast(app.id, 'kept', 'e', { n })
+  }
+  return { running, proxy, send }
+}
+
+/** A page with one line more than others: what it gets, and what it is told. */
+async function page(port: number) {
+  const got: unknown[] = []
+  const gaps: [string, GapReason][] = []
+  const resumed: [string, number][] = []
+  const pusher = pusherClient(port)
+  resumable(pusher, { onGap: (...gap) => gaps.push(gap), onResumed: (...of) => resumed.push(of) })
+  const channel = pusher.subscribe('kept')
+  channel.bind('e', ({ n }: { n: unknown }) => got.push(n))
+  await nextOf(channel, 'pusher:subscription_succeeded')
+  return { pusher, channel, got, gaps, resumed }
+}
+
+test('pusher-js gets what it missed while it was cut off, in order, and its events look like any other', async () => {
+  const { running, proxy, send } = await start()
+  const { got, gaps, resumed } = await page(proxy.port)
+  send(1, 2)
+  await until(() => got.length === 2)
+  proxy.cutAll()
+  await until(() => running.server.stats().sockets === 0)
+  send(3, 4)
+  await until(() => resumed.length === 1)
+  send(5)
+  await until(() => got.length === 5)
+  expect(got).toEqual([1, 2, 3, 4, 5])
+  expect(resumed).toEqual([['kept', 2]])
+  expect(gaps).toEqual([])
+})
+
+test('what it missed for good it is told of, and goes on', async () => {
+  const { running, proxy, send } = await start(2)
+  const { got, gaps } = await page(proxy.port)
+  send(1)
+  await until(() => got.length === 1)
+  proxy.cutAll()
+  await until(() => running.server.stats().sockets === 0)
+  send(2, 3, 4)
+  await until(() => gaps.length === 1)
+  send(5)
+  await until(() => got.length === 2)
+  expect(got).toEqual([1, 5])
+  expect(gaps).toEqual([['kept', 'position_expired']])
+})
+
+test('a channel that the page has left and comes back to begins anew', async () => {
+  const { send, proxy } = await start()
+  const { pusher, got, resumed, gaps } = await page(proxy.port)
+  send(1)
+  await until(() => got.length === 1)
+  pusher.unsubscribe('kept')
+  pusher.subscribe('other')
+  await nextOf(pusher.channel('other'), 'pusher:subscription_succeeded')
+  send(2)
+  const again = pusher.subscribe('kept')
+  again.bind('e', ({ n }: { n: unknown }) => got.push(n))
+  await nextOf(again, 'pusher:subscription_succeeded')
+  send(3)
+  await until(() => got.length === 2)
+  expect(got).toEqual([1, 3])
+  expect([...resumed, ...gaps]).toEqual([])
+})
+
+test('it takes less than 2 kB, minified and compressed', async () => {
+  const entry = fileURLToPath(new URL('../../src/client/resumable.ts', import.meta.url))
+  const built = await build({
+    configFile: false,
+    logLevel: 'silent',
+    build: { write: false, minify: true, lib: { entry, formats: ['es'], fileName: 'client' } },
+  })
+  const code = (Array.isArray(built) ? built : [built]).flatMap(result => ('output' in result ? result.output : []))
+  const text = code.map(chunk => ('code' in chunk ? chunk.code : '')).join('')
+  expect(text).toContain('router:track')
+  const bytes = gzipSync(text).length
+  console.log(`signalbox/client: ${text.length} bytes minified, ${bytes} compressed`)
+  expect(bytes).toBeLessThan(2_048)
+})

@@ -1,0 +1,55 @@
+import { createConnection, createServer, type Server, type Socket } from 'node:net'
+
+/** Passes connections on to a port of this machine, until it cuts them. */
+export class TcpProxy {
+  readonly #server: Server
+  readonly #pairs = new Set<readonly [Socket, Socket]>()
+  /** Connections that it has cut. */
+  cuts = 0
+
+  private constructor(target: number) {
+    this.#server = createServer(client => {
+      const upstream = createConnection({ host: '127.0.0.1', port: target })
+      const pair = [client, upstream] as const
+      this.#pairs.add(pair)
+      for (const [from, to] of [pair, [upstream, client] as const]) {
+        from.on('error', () => {})
+        from.on('close', () => {
+          this.#pairs.delete(pair)
+          to.destroy()
+        })
+        from.pipe(to)
+      }
+    })
+  }
+
+  static async to(target: number): Promise<TcpProxy> {
+    const proxy = new TcpProxy(target)
+    await new Promise<void>(resolve => proxy.#server.listen(0, '127.0.0.1', resolve))
+    return proxy
+  }
+
+  get port(): number {
+    const address = this.#server.address()
+    if (address === null || typeof address === 'string') throw new Error('the proxy does not listen')
+    return address.port
+  }
+
+  /** Cuts each connection for which `chosen` is true. */
+  cut(chosen: () => boolean): void {
+    for (const pair of this.#pairs) {
+      if (!chosen()) continue
+      this.cuts += 1
+      for (const socket of pair) socket.resetAndDestroy()
+    }
+  }
+
+  cutAll(): void {
+    this.cut(() => true)
+  }
+
+  async close(): Promise<void> {
+    this.cutAll()
+    await new Promise<void>(resolve => this.#server.close(() => resolve()))
+  }
+}
