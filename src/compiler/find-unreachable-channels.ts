@@ -8,7 +8,7 @@ import type { RoutingPlan } from './plan.ts'
 export interface ChannelSurroundings {
   readonly server: ServerConfig
   readonly rules: readonly ChannelRule[]
-  /** Apps that are written without a `secret`: nobody can sign for them. */
+  /** Apps that are written without a `secret` and without `jwt`: nobody can sign for them. */
   readonly unsigned: readonly AppConfig[]
 }
 

@@ -41,15 +41,17 @@ function unused({ project, plan }: Blueprint): readonly Problem[] {
 function unreachableChannels({ project, plan }: Blueprint): readonly Problem[] {
   const { server, channels } = project.router
   const documents = new Map(project.routeFiles.map(document => [document.file, document]))
-  const written = project.routerFile === undefined ? [] : appsWithoutSecret(project.routerFile)
+  const written = project.routerFile === undefined ? [] : appsWithoutKey(project.routerFile)
   const unsigned = server.apps.filter(({ id }) => written.includes(id))
   return findUnreachableChannels(plan, { server, rules: channels, unsigned }, documents)
 }
 
-/** Ids of apps that have no `secret` at all; one from a variable that is not set is reported there. */
-function appsWithoutSecret({ value }: SourceDocument): readonly unknown[] {
+/** Ids of apps that have neither `secret` nor `jwt`; one from a variable that is not set is reported there. */
+function appsWithoutKey({ value }: SourceDocument): readonly unknown[] {
   const apps = property(property(value, 'server'), 'apps')
-  return Array.isArray(apps) ? apps.filter(app => property(app, 'secret') === undefined).map(app => property(app, 'id')) : []
+  return Array.isArray(apps)
+    ? apps.filter(app => ['secret', 'jwt'].every(key => property(app, key) === undefined)).map(app => property(app, 'id'))
+    : []
 }
 
 function property(value: unknown, key: string): unknown {

@@ -74,10 +74,11 @@ describe('channels that nobody could subscribe to', () => {
     expect(await problemsOf('presence-room', rule('private-*'))).toEqual(['warning channel-unreachable 5'])
   })
 
-  test('are none where a module may decide, where the app has a secret, or where they are public', async () => {
+  test('are none where a module may decide, where the app has a secret or takes tokens, or where they are public', async () => {
     expect(await problemsOf('private-user.{{data.id}}', rule('private-*'))).toEqual([])
     expect(await problemsOf('presence-room', rule('presence-r*'))).toEqual([])
     expect(await problemsOf('private-a', app.replace('key: k', 'key: k, secret: "${S:-s3cret}"'))).toEqual([])
+    expect(await problemsOf('private-a', app.replace('key: k', 'key: k, jwt: { jwks: "https://id.example/keys" }'))).toEqual([])
     expect(await problemsOf('news', app)).toEqual([])
   })
 
