@@ -29,14 +29,16 @@ export interface InspectorOptions {
   channels(most: number): readonly OccupiedChannel[]
   /** Values that nothing that leaves here may show. */
   secrets(): readonly string[]
-  /** Told of messages too: a terminal's lines. */
-  onNews?: ((news: MessageNews) => void) | undefined
+  /** Told of messages too: a terminal's lines. `hide` replaces secrets in a text. */
+  onNews?: NewsListener | undefined
   /** Rejects with an error whose message may be shown. */
   publish(record: PublishRequest): Promise<void>
   /** The embedded broker, for commands in another terminal; undefined where the router uses real ones: they can be asked themselves. */
   readonly broker?: Broker | undefined
   readonly log: InspectorLog
 }
+
+export type NewsListener = (news: MessageNews, hide: (text: string) => string) => void
 
 export interface InspectorLog {
   warn(fields: object, message: string): void
@@ -66,12 +68,13 @@ export class InspectorError extends Error {
 
 /** The server of the page that `router dev` shows. */
 export function createInspector(options: InspectorOptions): Inspector {
-  const streams = createLiveStreams(createRedactor(options.secrets))
+  const redact = createRedactor(options.secrets)
+  const streams = createLiveStreams(redact)
   const messages = new MessageLog({
     generation: () => options.current().generation,
     onNews: news => {
       streams.send({ event: 'messages', data: news })
-      options.onNews?.(news)
+      options.onNews?.(news, text => JSON.parse(redact(JSON.stringify(text))))
     },
   })
   const channels = new ChannelWatch({
@@ -84,7 +87,7 @@ export function createInspector(options: InspectorOptions): Inspector {
     streams,
     messages,
     channels,
-    redact: createRedactor(options.secrets),
+    redact,
     pageToken: randomBytes(24).toString('base64url'),
     start: randomBytes(6).toString('base64url'),
     lastReload: undefined,

@@ -1,5 +1,5 @@
 import type { ChannelFeed } from '../config/channel-subscriptions.ts'
-import type { MessageNews } from '../inspector/message-log.ts'
+import type { NewsListener } from '../inspector/inspector.ts'
 import type { Logger } from '../observe/logger.ts'
 import type { ReloadResult } from '../reload/reload-result.ts'
 
@@ -41,7 +41,7 @@ export interface InspectorSettings {
   readonly port: number
   readonly token: string
   /** What happens to messages, a few times a second: for a terminal's lines. */
-  readonly onNews?: ((news: MessageNews) => void) | undefined
+  readonly onNews?: NewsListener | undefined
 }
 
 export interface RouterAddress {

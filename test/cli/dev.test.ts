@@ -60,6 +60,34 @@ describe('dev', () => {
     await expect(stat(file)).rejects.toThrow('ENOENT')
   })
 
+  test('says in one line what became of each message, without secrets and without what could steer the terminal', async () => {
+    const project = await makeProject({
+      'router.yaml': 'name: shop\nserver: { apps: [{ id: shop, key: shop-key, secret: not-a-secret }] }\n',
+      'routes/a.yaml': withHandler.replace('    actions:', '    retry: { attempts: 2, delay: 10ms }\n    actions:'),
+      'handlers/work.ts': `export default (event, ctx) => {
+        if (event.data.bad) throw new Error('\\u001b[31mnot-a-secret\\nwas wrong')
+      }\n`,
+    })
+    const dev = await startDev(project, '--messages')
+    await router(['publish', 'orders', 'order.created', '{}'], { cwd: project.root })
+    await dev.says(/^\d\d:\d\d:\d\d ✓ orders order\.created → created: work\.ts · [\d.]+ ms$/m)
+    await router(['publish', 'orders', 'order.created', '{"bad": true}'], { cwd: project.root })
+    await dev.says(
+      /^\S+ ✕ orders order\.created → created: work\.ts · 1 retry · dead-lettered to orders\.dlq: Error: \uFFFD\[31m\[redacted\] was wrong · \d+ ms$/m,
+    )
+    await router(['publish', 'orders', 'order.paid', '{}'], { cwd: project.root })
+    await dev.says(/– orders order\.paid no route took it · /)
+  })
+
+  test('says nothing of messages where nobody sits at a terminal', async () => {
+    const handler = 'export default (event, ctx) => ctx.log.info({}, `done ${event.data.n}`)\n'
+    const project = await makeProject({ 'routes/a.yaml': withHandler, 'handlers/work.ts': handler })
+    const dev = await startDev(project)
+    for (const n of [1, 2]) await router(['publish', 'orders', 'order.created', `{"n": ${n}}`], { cwd: project.root })
+    await dev.says(/done 2/)
+    expect(dev.stdout).not.toContain('order.created')
+  })
+
   test('publishes the events that --samples generates', async () => {
     const samples = `export default async function* () {
       yield { topic: 'orders', event: 'order.created', data: { from: 'samples' } }

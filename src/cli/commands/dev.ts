@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Command } from 'commander'
+import type { NewsListener } from '../../inspector/inspector.ts'
 import type { ReloadResult, RouterAddress, RunningRouter } from '../../runtime/router-options.ts'
 import { writeDevFile } from '../dev-file.ts'
 import { logLevelOption, portNumber } from '../flags.ts'
@@ -11,6 +12,7 @@ interface DevOptions extends GlobalOptions {
   readonly port?: number
   readonly inspectorPort?: number
   readonly samples?: string
+  readonly messages?: boolean
   readonly logLevel: string
 }
 
@@ -26,6 +28,8 @@ export function addDev(program: Command): void {
     .option('--port <port>', "the WebSocket server's port instead of router.yaml's (0: any free one)", portNumber)
     .option('--inspector-port <port>', `the page's port (0: any free one; default: ${usualInspectorPort} if it is free)`, portNumber)
     .option('--samples <file>', 'a module whose default export generates events to publish')
+    .option('--messages', 'a line for each message (default: on a terminal)')
+    .option('--no-messages', 'no lines for messages')
     .addOption(logLevelOption())
     .addHelpText('after', '\nExamples:\n  $ router dev\n  $ router dev --broker kafka --port 6101\n')
     .action(async (_options: unknown, command: Command) => {
@@ -35,17 +39,25 @@ export function addDev(program: Command): void {
 
 async function dev(options: DevOptions): Promise<void> {
   const root = projectRoot(options)
-  const [{ runRouter }, { loadSamples, publishSamples }, { freePort }, { describeReload }] = await Promise.all([
+  const [{ runRouter }, { loadSamples, publishSamples }, { freePort }, { describeReload }, { MessageLines }] = await Promise.all([
     import('../router-session.ts'),
     import('../sample-events.ts'),
     import('../free-port.ts'),
     import('../reload-report.ts'),
+    import('../message-lines.ts'),
   ])
   const samples = options.samples === undefined ? undefined : await loadSamples(options.samples)
   const token = randomBytes(24).toString('base64url')
   const inspectorPort = options.inspectorPort ?? (await freePort(usualInspectorPort))
+  const lines = new MessageLines({ color: hasColor(process.stdout), write: print, now: () => performance.now() })
+  const showsMessages = options.messages ?? process.stdout.isTTY === true
+  const inspector = {
+    port: inspectorPort,
+    token,
+    onNews: showsMessages ? (...news: Parameters<NewsListener>) => lines.take(...news) : undefined,
+  }
   await runRouter({
-    router: { root, mode: 'dev', broker: options.broker, port: options.port, inspector: { port: inspectorPort, token } },
+    router: { root, mode: 'dev', broker: options.broker, port: options.port, inspector },
     logLevel: options.logLevel,
     prettyLog: true,
     onReload: (result: ReloadResult) => {
