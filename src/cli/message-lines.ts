@@ -72,7 +72,7 @@ export class MessageLines {
 }
 
 /** `12:00:01 ✓ orders order.created → order-created: receipt.ts, private-user.7 · 12 ms`. */
-export function messageLine(message: MessageView, { color }: { readonly color: boolean }): string {
+function messageLine(message: MessageView, { color }: { readonly color: boolean }): string {
   const { bold, dim, green, red, yellow } = createColors(color)
   const { at, topic, event, state, ms, routes, failures } = message
   const hasFailed = state === 'dead-lettered' || state === 'failed'
