@@ -1,5 +1,5 @@
 import { readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { makeProject } from '../support/project.ts'
 import { RunningCommand, router } from './router-command.ts'
@@ -18,6 +18,15 @@ describe('init', () => {
     expect(validated).toEqual({ code: 0, stdout: '1 route file, 2 routes: no problems\n', stderr: '' })
     const tested = await router(['test'], { cwd: join(root, 'My Shop') })
     expect(tested).toMatchObject({ code: 0, stdout: expect.stringContaining('2 passed; 2 of 2 routes tested') })
+  })
+
+  test('every YAML file names its schema for editors, and the schema is there', async () => {
+    const { root } = await makeProject({})
+    await router(['init'], { cwd: root })
+    for (const file of ['router.yaml', 'routes/orders.yaml', 'routes/orders.test.yaml']) {
+      const [, schema = ''] = /^# yaml-language-server: \$schema=(\S+)\n/.exec(await readFile(join(root, file), 'utf8')) ?? []
+      expect(JSON.parse(await readFile(join(root, dirname(file), schema), 'utf8'))).toHaveProperty('$schema')
+    }
   })
 
   test('what it writes runs: an event goes through the handler', async () => {
