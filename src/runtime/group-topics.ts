@@ -8,7 +8,7 @@ const retryPartitions = 4
 
 /**
  * Everything that a subscription reads: its topics, and those of the group's own. Retry topics that are needed are made, and those that exist are
- * read though no route needs them any more: messages may still wait there. Rejects with BrokerError where the broker cannot be reached.
+ * read though no route needs them any more: messages may still wait there. Rejects with a BrokerError that can be mended by trying again.
  */
 export async function prepareTopics(plan: SubscriptionPlan, broker: Broker, log: EngineLog): Promise<TopicSelector> {
   const { topics, replayTopic, retryTopics } = plan
@@ -47,5 +47,5 @@ async function ofEarlierPolicies({ name, group }: SubscriptionPlan, broker: Brok
 
 /** Unlike a broker that is away: asking again gives the same. */
 function isRefusal(error: unknown): error is BrokerError {
-  return error instanceof BrokerError && error.code !== 'unreachable' && error.code !== 'closed'
+  return error instanceof BrokerError && !error.retriable
 }

@@ -3,6 +3,8 @@ import kafkajs from 'kafkajs'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { KafkaBroker } from '../../src/brokers/kafka/kafka-broker.ts'
 import type { KafkaSasl, KafkaTls } from '../../src/config/router-config.ts'
+import { prepareTopics } from '../../src/runtime/group-topics.ts'
+import { subscription } from '../engine/plan-builders.ts'
 import { describeWithKafka, uniqueName } from '../kafka/kafka-address.ts'
 import { kafkaClient } from '../kafka/kafka-client.ts'
 import { Receiver } from './receiver.ts'
@@ -138,6 +140,30 @@ describeWithKafka('Kafka with TLS, logins and ACLs', () => {
     })
     await allow(AclResourceTypes.GROUP, group)
     await refusedGroup.has(2)
+  })
+
+  test('retry topics that may not be made are named in the log, and the subscription goes on with what there is', async () => {
+    const topic = uniqueName('retry')
+    const lines: object[] = []
+    const silent = () => {}
+    const log = {
+      debug: silent,
+      info: silent,
+      warn: silent,
+      error: (fields: object, message: string) => void lines.push({ ...fields, message }),
+    }
+    const plan = subscription([], { retryTopics: [{ topic, longestMs: 500 }], replayTopic: undefined })
+    expect(await prepareTopics(plan, open('SASL', { sasl: bob }), log)).toEqual({ ...plan.topics, optional: [topic] })
+    expect(lines).toEqual([
+      {
+        subscription: 'shop',
+        topics: [topic],
+        error: expect.stringMatching(
+          /^Kafka refused creating topics: the user has no permission for a topic \(an ACL: .*Create to make it\)$/,
+        ),
+        message: 'the retry topics could not be made: where one is missing, messages that fail wait until it is there',
+      },
+    ])
   })
 
   async function allow(resourceType: number, resourceName: string): Promise<void> {

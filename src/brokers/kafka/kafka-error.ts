@@ -43,7 +43,7 @@ const BY_TYPE: Readonly<Record<string, BrokerErrorCode>> = {
 /** Where the protocol's own words do not say what to do. */
 const PLAIN: Readonly<Record<string, string>> = {
   INCONSISTENT_GROUP_PROTOCOL: 'the group has members that are no Signalbox; stop them, or give this file a group of its own',
-  TOPIC_AUTHORIZATION_FAILED: 'the user has no permission for a topic (an ACL: Read to consume, Write to produce)',
+  TOPIC_AUTHORIZATION_FAILED: 'the user has no permission for a topic (an ACL: Read to consume, Write to produce, Create to make it)',
   GROUP_AUTHORIZATION_FAILED: 'the user has no permission for the group (an ACL: Read)',
   CLUSTER_AUTHORIZATION_FAILED: 'the user has no permission for the cluster (an ACL)',
   ILLEGAL_SASL_STATE: 'this port takes no login; remove `sasl`, or use the port that does',
@@ -116,9 +116,11 @@ function causes(error: unknown): readonly unknown[] {
   return chain
 }
 
-/** kafkajs wraps the error that counts in one or two that say how often it was tried. */
+/** kafkajs wraps the error that counts in one or two that say how often it was tried, or in one for all topics of a request. */
 function rootOf(error: unknown): KafkaErrorFields {
-  const current = causes(error).at(-1)
+  const last = causes(error).at(-1)
+  const ofTopics: unknown = typeof last === 'object' && last !== null ? Reflect.get(last, 'errors') : undefined
+  const current: unknown = Array.isArray(ofTopics) && ofTopics.length > 0 ? ofTopics[0] : last
   const text = (key: string): string | undefined => {
     const value: unknown = typeof current === 'object' && current !== null ? Reflect.get(current, key) : undefined
     return typeof value === 'string' ? value : undefined
