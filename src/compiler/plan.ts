@@ -264,7 +264,7 @@ export interface Attempt {
   readonly element: number | undefined
   /** What identifies the message: CloudEvents `source/id`, the envelope's id, else `topic/partition/offset`. */
   readonly identity: string
-  /** What makes this action's output: `broker:topic:partition:offset:route:action[:element]`, the same for every attempt and every delivery. */
+  /** What makes this action's output: `broker:topic:partition:offset:timestamp:route:action[:element]`, the same for every attempt and every delivery. */
   readonly origin: string
   /** The subscription's broker: the default for emits. */
   readonly broker: string

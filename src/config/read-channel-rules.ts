@@ -24,7 +24,7 @@ export function readChannelRules(reader: ConfigReader, fileExists: (file: string
       authorize,
       clientEvents: booleanOr(reader.value([...path, 'clientEvents'])),
       conflate: readConflate(reader, path),
-      history: readHistory(reader, [...path, 'history']),
+      history: readHistory(context),
       limits: readLimits(reader, [...path, 'limits']),
     })
   }
@@ -102,8 +102,13 @@ function readConflate(reader: ConfigReader, path: ValuePath): ConflateRule | und
   }
 }
 
-function readHistory(reader: ConfigReader, path: ValuePath): HistoryRule | undefined {
+function readHistory({ reader, document, path: rule, pattern, problems }: RuleContext): HistoryRule | undefined {
+  const path = [...rule, 'history']
   if (reader.map(path) === undefined) return undefined
+  if (pattern.startsWith('#')) {
+    const hint = 'Send what must not be missed to a private channel'
+    problems.push(problemAt(document, path, 'channel-rule', 'Events to users are not kept: their channels have no history', { hint }))
+  }
   return {
     size: reader.number([...path, 'size'], 100),
     ttlMs: reader.duration([...path, 'ttl'], 600_000),

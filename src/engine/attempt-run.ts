@@ -30,8 +30,9 @@ export class AttemptRun implements Attempt {
   }
 
   get origin(): string {
-    const { topic, partition, offset } = this.#scope
-    const origin = `${this.broker}:${topic}:${partition}:${offset}:${this.route.id}:${this.position}`
+    const { topic, partition, offset, timestamp } = this.#scope
+    // The time tells records of a topic that was deleted and made anew from those before.
+    const origin = `${this.broker}:${topic}:${partition}:${offset}:${timestamp}:${this.route.id}:${this.position}`
     return this.element === undefined ? origin : `${origin}:${this.element}`
   }
 

@@ -90,6 +90,7 @@ test.each([
   ['no name after #', '  a: { authorize: "routes/a.yaml#" }\n', 'router.yaml:2:19 handler-invalid'],
   ['access: authorize without a module', '  a: { access: authorize }\n', 'router.yaml:2:16 channel-rule'],
   ['a public private channel', '  private-a: { access: public }\n', 'router.yaml:2:24 channel-rule'],
+  ['a history of a user', '  "#server-to-user-*": { history: {} }\n', 'router.yaml:2:35 channel-rule'],
   ['a history without room', '  a: { history: { size: 0 } }\n', 'router.yaml:2:25 schema-value'],
   ['by without conflate', '  a: { by: data.x }\n', 'router.yaml:2:8 schema-unknown-key'],
   ['by outside of the data', '  a: { conflate: 1s, by: event }\n', 'router.yaml:2:26 schema-value'],

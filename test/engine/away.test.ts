@@ -60,5 +60,5 @@ test('one origin names an action of a message, whichever attempt and element it 
   await harness.clock.runOut()
   expect(new Set(origins).size).toBe(2)
   expect(origins[0]).toBe(origins[1])
-  expect(origins[0]).toMatch(/^[^:]+:[^:]+:0:0:shop\/one:0$/)
+  expect(origins[0]).toMatch(/^[^:]+:[^:]+:0:0:\d+:shop\/one:0$/)
 })

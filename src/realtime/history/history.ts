@@ -33,7 +33,7 @@ export interface Append extends HistoryEvent {
   readonly channel: string
   readonly limits: HistoryLimits
   /**
-   * What made the event: `broker:topic:partition:offset:route:action`. A second one from there, after a crash or a rebalance, adds nothing as long
+   * What made the event: `broker:topic:partition:offset:timestamp:route:action`. A second one from there, after a crash or a rebalance, adds nothing as long
    * as the first is kept. Undefined: the event stands for itself, as those of the HTTP API do.
    */
   readonly origin: string | undefined
