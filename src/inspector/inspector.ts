@@ -14,7 +14,7 @@ import { MessageLog, type MessageNews } from './message-log.ts'
 import { pageFiles, renderPage } from './page-files.ts'
 import { type PublishRequest, readPublishRequest } from './publish-request.ts'
 import { type ReloadReport, reportReload } from './reload-report.ts'
-import { checkBearer, checkSource, RequestRefused } from './request-guard.ts'
+import { checkBearer, checkSource, checkVisitor, RequestRefused, visitorCookie } from './request-guard.ts'
 
 export interface InspectorOptions {
   /** Loopback only: whoever reaches the page can send events. */
@@ -23,6 +23,8 @@ export interface InspectorOptions {
   readonly port: number
   /** Lets a command in another terminal call `POST /api/publish`. */
   readonly token: string
+  /** Everything asks for the token, the page too. Default: whoever reaches the port sees the page. */
+  readonly isGuarded?: boolean | undefined
   /** What is at work. */
   current(): { readonly app: string; readonly generation: number; readonly plan: RoutingPlan }
   /** Channels with subscribers, at most `most`. */
@@ -89,6 +91,7 @@ export function createInspector(options: InspectorOptions): Inspector {
     channels,
     redact,
     pageToken: randomBytes(24).toString('base64url'),
+    session: randomBytes(24).toString('base64url'),
     start: randomBytes(6).toString('base64url'),
     lastReload: undefined,
   }
@@ -126,6 +129,8 @@ interface Context {
   readonly redact: (line: string) => string
   /** What the page itself shows when it publishes. */
   readonly pageToken: string
+  /** Of visitors who have shown the token. */
+  readonly session: string
   /** Names this start: a page of an earlier one sees that its token is no longer valid, and loads itself again. */
   readonly start: string
   lastReload: ReloadReport | undefined
@@ -157,6 +162,7 @@ async function answer(context: Context, request: IncomingMessage, response: Serv
   for (const [name, value] of securityHeaders) response.setHeader(name, value)
   try {
     checkSource(request)
+    if (context.options.isGuarded === true && !letIn(context, request, response)) return
     await route(context, request, response)
   } catch (error) {
     if (response.headersSent) {
@@ -172,6 +178,18 @@ async function answer(context: Context, request: IncomingMessage, response: Serv
     context.options.log.error({ err: error }, 'the inspector could not answer a request')
     sendJson(response, 500, { error: 'something went wrong; the log says what' })
   }
+}
+
+/** False where the answer is given: a page that was opened with the token comes again without it, so that it stays in no history. */
+function letIn({ options, session }: Context, request: IncomingMessage, response: ServerResponse): boolean {
+  const cookie = visitorCookie(new URL(request.url ?? '/', 'http://inspector'), options.token, session)
+  if (cookie === undefined) {
+    checkVisitor(request, options.token, session)
+    return true
+  }
+  response.writeHead(303, { location: '/', 'set-cookie': cookie })
+  response.end()
+  return false
 }
 
 async function route(context: Context, request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -37,6 +37,24 @@ export function checkBearer({ headers }: IncomingMessage, tokens: readonly strin
   }
 }
 
+const cookieName = 'signalbox-inspector'
+
+/** Lets in whoever has the cookie or sends the token as bearer. Throws RequestRefused. */
+export function checkVisitor(request: IncomingMessage, token: string, session: string): void {
+  const cookies = (request.headers.cookie ?? '').split(';').map(cookie => cookie.trim())
+  if (cookies.some(cookie => cookie.startsWith(`${cookieName}=`) && sameText(session, cookie.slice(cookieName.length + 1)))) return
+  if (request.headers.authorization !== undefined) checkBearer(request, [token])
+  else throw new RequestRefused(401, 'open the page as /?token=... with the token of the inspector')
+}
+
+/** The cookie for somebody who asked for the page with the right token; undefined where none was given. Throws RequestRefused for a wrong one. */
+export function visitorCookie(url: URL, token: string, session: string): string | undefined {
+  const given = url.searchParams.get('token')
+  if (url.pathname !== '/' || given === null) return undefined
+  if (!sameText(token, given)) throw new RequestRefused(401, 'the token is wrong')
+  return `${cookieName}=${session}; HttpOnly; SameSite=Strict; Path=/`
+}
+
 /** In constant time: digests have one length whatever the texts have. */
 function sameText(one: string, other: string): boolean {
   return timingSafeEqual(createHash('sha256').update(one).digest(), createHash('sha256').update(other).digest())

@@ -40,6 +40,8 @@ export interface RouterOptions {
 export interface InspectorSettings {
   readonly port: number
   readonly token: string
+  /** The page asks for the token too. Default: only what sends does. */
+  readonly isGuarded?: boolean | undefined
   /** What happens to messages, a few times a second: for a terminal's lines. */
   readonly onNews?: NewsListener | undefined
 }

@@ -262,6 +262,7 @@ class Router implements RunningRouter {
       host: '127.0.0.1',
       port: inspector.port,
       token: inspector.token,
+      isGuarded: inspector.isGuarded,
       log,
       current: () => ({
         app: config.name,

@@ -67,3 +67,13 @@ describe('run', () => {
     expect((await run.ended).code).toBe(0)
   })
 })
+
+describe('run --inspector-port', () => {
+  test('without a token in the environment is refused', async () => {
+    const { root } = await makeProject({})
+    const env = { SIGNALBOX_INSPECTOR_TOKEN: 'too-short' }
+    const { code, stderr } = await router(['run', '--inspector-port', '0'], { cwd: root, env })
+    expect(code).toBe(2)
+    expect(stderr).toContain('--inspector-port needs a token of at least 16 characters in SIGNALBOX_INSPECTOR_TOKEN')
+  })
+})

@@ -13,12 +13,15 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map(inspector => inspector.close()))
 })
 
-async function start(changes: { publish?: (record: PublishRequest) => Promise<void>; port?: number; plan?: SubscriptionPlan } = {}) {
+async function start(
+  changes: { publish?: (record: PublishRequest) => Promise<void>; port?: number; plan?: SubscriptionPlan; isGuarded?: boolean } = {},
+) {
   const published: PublishRequest[] = []
   const inspector = createInspector({
     host: '127.0.0.1',
     port: changes.port ?? 0,
     token,
+    isGuarded: changes.isGuarded,
     current: () => ({ app: 'shop', generation: 1, plan: { subscriptions: [changes.plan ?? shop] } }),
     channels: () => [{ name: 'news', subscribers: 2 }],
     secrets: () => ['hush-hush-secret'],
@@ -279,6 +282,28 @@ describe('the stream', () => {
     const response = await fetch(`http://127.0.0.1:${port}/api/stream`)
     await Promise.all([response.text(), inspector.close()])
     await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow()
+  })
+})
+
+describe('with a guard', () => {
+  test('everything asks for the token, and a page that was opened with it goes on by a cookie', async () => {
+    const { port } = await start({ isGuarded: true })
+    for (const path of ['/', '/page/main.js', '/api/state', '/api/stream', '/api/messages/1']) {
+      expect((await ask(port, path)).status, path).toBe(401)
+      expect((await ask(port, path, { headers: { cookie: 'signalbox-inspector=guessed' } })).status, path).toBe(401)
+    }
+    expect((await ask(port, '/?token=wrong')).status).toBe(401)
+    expect((await ask(port, `/api/state?token=${token}`)).status).toBe(401)
+    const opened = await ask(port, `/?token=${token}`)
+    expect([opened.status, opened.headers['location']]).toEqual([303, '/'])
+    const [given = ''] = [opened.headers['set-cookie']].flat()
+    expect(given).toMatch(/^signalbox-inspector=[\w-]{32}; HttpOnly; SameSite=Strict; Path=\/$/)
+    expect(given).not.toContain(token)
+    const cookie = String(given.split(';')[0])
+    expect((await ask(port, '/', { headers: { cookie } })).status).toBe(200)
+    expect((await ask(port, '/api/state', { headers: { cookie } })).status).toBe(200)
+    expect((await ask(port, '/api/state', { headers: { authorization: `Bearer ${token}` } })).status).toBe(200)
+    expect((await publish(port, { cookie })).status).toBe(401)
   })
 })
 
