@@ -269,6 +269,18 @@ describe('a batch when things end', () => {
     expect(harness.committed()).toBe(3)
   })
 
+  test('a stop does not start what waits for a batch of its key', async () => {
+    const seen: unknown[] = []
+    const batch = batchAction(async members => members.map(({ scope }) => ({ value: void seen.push(scope.data) })))
+    const single = action(({ data }) => void seen.push(data))
+    const harness = new Harness(subscription([route('many', [batch], { events: ['e'] }), route('one', [single], { events: ['other'] })]))
+    harness.send('e', 'a1', 'a')
+    harness.send('other', 'a2', 'a')
+    await Promise.all([harness.processor.drain(5_000), harness.clock.advance(100)])
+    expect(seen).toEqual(['a1'])
+    expect(harness.committed()).toBe(1)
+  })
+
   test('a stop releases those that wait for a retry, with the later ones of their key', async () => {
     const { harness, send, data } = gathering(failing({ a1: 1 }))
     send('a1', 'a2', 'b1')
