@@ -91,7 +91,7 @@ function build(
     const rendered = parameters?.render(scope)
     return new AttemptContext(ports, scope, attempt, isMap(rendered) ? rendered : noParameters, app)
   }
-  const called = limits === undefined ? name : `${name} (up to ${limits.size} at once)`
+  const called = limits === undefined ? name : `${name} (up to ${limits.size} at once, within ${limits.waitMs} ms)`
   return {
     kind: 'invoke',
     summary: `invoke ${called}`,

@@ -38,6 +38,14 @@ export function running(actions: readonly unknown[], options: RunningOptions = {
       const scope = scopeOf(fields)
       return route.actions[position]?.action.render(scope, attemptOf(route, scope, { position }))
     },
+    /** One call with a message for each of `many`. */
+    async call(many: readonly Partial<Scope>[], signal = new AbortController().signal) {
+      const members = many.map(fields => {
+        const scope = scopeOf(fields)
+        return { scope, attempt: attemptOf(route, scope, { position: 0 }) }
+      })
+      return await route.actions[0]?.action.batch?.call(members, signal)
+    },
     run(fields: Partial<Scope> = {}, attempt: Partial<Attempt> = {}, position = 0): unknown {
       const scope = scopeOf(fields)
       return route.actions[position]?.action.run(scope, attemptOf(route, scope, { position, ...attempt }))

@@ -88,7 +88,12 @@ async function play({ ordering, concurrency, size, messages, deliveries, takes, 
         return { error: Object.assign(new Error(`no ${index}`), isPermanent && !throws ? { permanent: true } : {}) }
       })
     },
-    { size, waitMs: 30, timeoutMs: 1e9, retry: { attempts, backoff: 'fixed', delayMs: 50, maxDelayMs: 50, jitter: 'none' } },
+    {
+      size,
+      waitMs: 30,
+      timeoutMs: 1e9,
+      retry: { attempts, backoff: 'fixed', delayMs: 50, maxDelayMs: 50, jitter: 'none', mode: 'in-order' },
+    },
   )
   const then = action(
     ({ data }, { number }) => {

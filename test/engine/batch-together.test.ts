@@ -5,7 +5,7 @@ import { Harness, held } from './harness.ts'
 import { KeysInMemory } from './keys-in-memory.ts'
 import { action, batchAction, envelope, type Run, record, route, subscription } from './plan-builders.ts'
 
-const retry = { attempts: 3, backoff: 'fixed', delayMs: 1_000, maxDelayMs: 1_000, jitter: 'none' } as const
+const retry = { attempts: 3, backoff: 'fixed', delayMs: 1_000, maxDelayMs: 1_000, jitter: 'none', mode: 'in-order' } as const
 const breaker = { failures: 3, resetMs: 1_000 }
 const byData: IdempotencyPlan = { text: '{{data}}', key: ({ data }) => String(data), ttlMs: 3_600_000, check: false }
 const replayTopic = 'app.shop.signalbox-replay'

@@ -42,6 +42,14 @@ test('messages of different keys come together; one that fails is tried again by
   expect(await run(`  - name: a\n${given}${expected}`)).toEqual([])
 })
 
+test('messages of one key come together too, in order; after one that fails the later ones come again', async () => {
+  const given = `    given: [${[1, 2, 4].map(id => message(id).replace(/key: k\d/, 'key: k')).join(', ')}]\n`
+  const expected =
+    '    expect:\n      broadcasts: [{ data: 1 of 3 }, { data: 2 of 2 }, { data: 4 of 2 }]\n' +
+    '      invocations: [{ data: { id: 1 }, attempts: 1 }, { data: { id: 2 }, attempts: 2 }, { data: { id: 4 }, attempts: 1 }]\n'
+  expect(await run(`  - name: a\n${given}${expected}`)).toEqual([])
+})
+
 test('a mock answers for each message', async () => {
   const mocks = '    mocks: { ../handlers/index.ts: { throws: down, times: 1, returns: found } }\n'
   const expected = '    expect: { broadcasts: [{ data: found }, { data: found }], attempts: 2, deadLetters: [] }\n'
