@@ -44,7 +44,7 @@ const seams: Readonly<Record<string, RegExp>> = {
   chokidar: /^reload\//,
   pino: /^observe\//,
   'prom-client': /^observe\//,
-  ioredis: /^stores\//,
+  ioredis: /^(stores|realtime\/backplane)\//,
   'classic-level': /^stores\//,
   'lru-cache': /^stores\//,
 }

@@ -1,7 +1,7 @@
 import type { ActionSource, ActionType, DataSource, NameSource } from '../compiler/action-type.ts'
 import { ActionSignal, type Attempt, type CompiledAction, type RenderedOutput } from '../compiler/plan.ts'
 import type { Scope, Template } from '../compiler/scope.ts'
-import type { Hub } from '../realtime/hub.ts'
+import type { Hub, Reach } from '../realtime/hub.ts'
 import { chooseApp } from './broadcast-app.ts'
 
 const noEvent = new ActionSignal('skip', 'no-event')
@@ -26,6 +26,7 @@ export function broadcastAction(hub: Hub): ActionType {
 
 interface BroadcastParts {
   readonly app: string
+  readonly reach: Reach
   /** router.yaml has several apps: people want to see which. */
   readonly isAppChosen: boolean
   readonly channel: NameSource
@@ -44,7 +45,16 @@ function shortForm(source: ActionSource, text: string): BroadcastParts | undefin
   const app = chooseApp(source)
   return channel === undefined || app === undefined
     ? undefined
-    : { app, isAppChosen: source.apps.length > 1, channel, others: [], event: undefined, data: undefined, except: undefined }
+    : {
+        app,
+        reach: reachOf(source),
+        isAppChosen: source.apps.length > 1,
+        channel,
+        others: [],
+        event: undefined,
+        data: undefined,
+        except: undefined,
+      }
 }
 
 function longForm(source: ActionSource): BroadcastParts | undefined {
@@ -57,7 +67,12 @@ function longForm(source: ActionSource): BroadcastParts | undefined {
   const [channel, ...others] = channels ?? []
   const isWhole = isThere(section.has('event'), event) && isThere(section.has('except'), except) && isThere(section.has('data'), data)
   if (!isWhole || channel === undefined || app === undefined) return undefined
-  return { app, isAppChosen: source.apps.length > 1, channel, others, event, data, except }
+  return { app, reach: reachOf(source), isAppChosen: source.apps.length > 1, channel, others, event, data, except }
+}
+
+/** What every instance does for itself is not sent to the others again. */
+function reachOf({ role }: ActionSource): Reach {
+  return role === 'fanout' ? 'here' : 'all'
 }
 
 /** Undefined where one of them could not be compiled. */
@@ -93,7 +108,7 @@ function build(hub: Hub, parts: BroadcastParts): CompiledAction {
     isLocal: true,
     summary,
     targets: [channel, ...others].map(({ text }) => ({ kind: 'channel', name: text, app: parts.app })),
-    run: isPlain ? passThrough(hub, parts.app, channel.render) : general(hub, parts),
+    run: isPlain ? passThrough(hub, parts, channel.render) : general(hub, parts),
     render: renderer(parts),
   }
 }
@@ -123,20 +138,20 @@ function renderer(parts: BroadcastParts): CompiledAction['render'] {
 type Run = (scope: Scope, attempt: Attempt) => ActionSignal | undefined | Promise<void>
 
 /** One channel, the message's own name and data: most broadcasts are this. */
-function passThrough(hub: Hub, app: string, renderChannel: Template<string>): Run {
+function passThrough(hub: Hub, { app, reach }: BroadcastParts, renderChannel: Template<string>): Run {
   return (scope, attempt) => {
     const { event, data } = scope
     if (event === undefined) return noEvent
     if (data === undefined || data === null) return nullData
     if (data instanceof Uint8Array) return binaryData
     const channel = renderChannel(scope)
-    if (!hub.hasSubscribers(app, channel)) return undefined
-    return hub.broadcast(app, channel, event, data, undefined, attempt) ?? undefined
+    if (!hub.hasSubscribers(app, channel, reach)) return undefined
+    return hub.broadcast(app, channel, event, data, undefined, attempt, reach) ?? undefined
   }
 }
 
 function general(hub: Hub, parts: BroadcastParts): Run {
-  const { app } = parts
+  const { app, reach } = parts
   const renderFirst = parts.channel.render
   const renderOthers = parts.others.map(({ render }) => render)
   const renderEvent = parts.event?.render
@@ -152,15 +167,15 @@ function general(hub: Hub, parts: BroadcastParts): Run {
     // Every channel is rendered before the first is sent to: a value that one of them refuses must not leave half a broadcast behind.
     const channel = renderFirst(scope)
     const others = renderOthers.length === 0 ? noChannels : renderOthers.map(render => render(scope))
-    const isHeard = hub.hasSubscribers(app, channel) || others.some(other => hub.hasSubscribers(app, other))
+    const isHeard = hub.hasSubscribers(app, channel, reach) || others.some(other => hub.hasSubscribers(app, other, reach))
     const except = readExcept?.(scope)
     if (!isHeard && !isDataNeeded) return undefined
     const data = renderData === undefined ? scope.data : renderData(scope)
     if (data === undefined || data === null) return nullData
     if (data instanceof Uint8Array) return binaryData
-    let pending = hub.hasSubscribers(app, channel) ? hub.broadcast(app, channel, event, data, except, attempt) : undefined
+    let pending = hub.hasSubscribers(app, channel, reach) ? hub.broadcast(app, channel, event, data, except, attempt, reach) : undefined
     for (const other of others) {
-      if (hub.hasSubscribers(app, other)) pending = both(pending, hub.broadcast(app, other, event, data, except, attempt))
+      if (hub.hasSubscribers(app, other, reach)) pending = both(pending, hub.broadcast(app, other, event, data, except, attempt, reach))
     }
     return pending ?? undefined
   }

@@ -27,6 +27,8 @@ export interface ActionSource {
   readonly siblings: SourceSection
   /** The subscription's broker. */
   readonly broker: string
+  /** `fanout`: every instance runs the action, each for its own sockets. */
+  readonly role: 'work' | 'fanout'
   /** Names of the apps in router.yaml's `server.apps`. */
   readonly apps: readonly string[]
   /** Names of the brokers in router.yaml. */

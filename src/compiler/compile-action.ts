@@ -21,6 +21,7 @@ import { UnknownValue } from './unknown-value.ts'
 export interface ActionSurroundings {
   readonly project: ProjectContext
   readonly broker: string
+  readonly role: 'work' | 'fanout'
   readonly policies: Policies
   readonly deadLetter: DeadLetterPolicy
   /** `as` of the actions before it. */
@@ -152,6 +153,7 @@ function actionSource(section: SourceSection, type: ActionType, context: Templat
     section: section.section(type.key),
     siblings: section,
     broker: around.broker,
+    role: around.role,
     apps: project.apps,
     brokers: project.brokers,
     http: project.http,

@@ -17,6 +17,7 @@ export interface RouteSurroundings {
   /** The subscription's name. */
   readonly subscription: string
   readonly broker: string
+  readonly role: 'work' | 'fanout'
   readonly envelope: EnvelopePlan
   readonly policies: Policies
   readonly deadLetter: DeadLetterPolicy
@@ -45,6 +46,7 @@ export function compileRoute(section: SourceSection, name: string, around: Route
   const actions = compileActions(section, {
     project: around.project,
     broker: around.broker,
+    role: around.role,
     policies,
     deadLetter,
     results: [],

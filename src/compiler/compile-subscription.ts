@@ -36,7 +36,7 @@ export function compileSubscription(section: SourceSection, around: FileSurround
   const envelope = compileEnvelope(section)
   const topics = compileTopics(section, project.deadLetterTopics)
   const known = topics.patterns.length > 0 || topics.names.length === 0 ? [] : [knownFact('topic', topics.names, section.pathOf('topics'))]
-  const surroundings: RouteSurroundings = { project, subscription: name, broker, envelope, policies, deadLetter, known }
+  const surroundings: RouteSurroundings = { project, subscription: name, broker, role, envelope, policies, deadLetter, known }
   const routes = compileRoutes(section.section('routes'), surroundings)
   const group = section.text('group') ?? `${project.appName}.${name.replaceAll('/', '.')}`
   const batch = section.section('batch')

@@ -2,6 +2,7 @@ import { basename } from 'node:path'
 import type { Problem } from '../diagnostics/problem.ts'
 import { ConfigReader } from './config-reader.ts'
 import { didYouMean } from './did-you-mean.ts'
+import { readBackplane } from './read-backplane.ts'
 import { readChannelRules } from './read-channel-rules.ts'
 import type { LoadMode } from './read-document.ts'
 import { readHttp } from './read-http.ts'
@@ -31,6 +32,7 @@ export function readRouterConfig(
     channels: readChannelRules(reader, fileExists, problems),
     topics: readTopics(reader),
     http: readHttp(reader),
+    backplane: readBackplane(reader, problems),
     defaults: reader.map(['defaults']) ?? {},
     idempotency: readIdempotency(reader, problems),
     shutdown: { graceMs: reader.duration(['shutdown', 'grace'], 25_000), rebalanceMs: reader.duration(['shutdown', 'rebalance'], 5_000) },

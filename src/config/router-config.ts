@@ -12,12 +12,19 @@ export interface RouterConfig {
   readonly channels: readonly ChannelRule[]
   readonly topics: DeclaredTopics
   readonly http: HttpConfig
+  readonly backplane: BackplaneConfig
   readonly idempotency: IdempotencyConfig
   readonly shutdown: ShutdownConfig
 }
 
 /** Names and patterns of the events that a topic has, by the topic; those of other topics are not known. */
 export type DeclaredTopics = ReadonlyMap<string, readonly string[]>
+
+/** How instances of the router reach each other's sockets. */
+export type BackplaneConfig =
+  | { readonly type: 'local' }
+  /** `prefix`: what its keys and channels in Redis start with. */
+  | { readonly type: 'redis'; readonly url: string; readonly prefix: string }
 
 /** Where keys are kept that routes with `idempotency` have worked on. */
 export type IdempotencyConfig = {

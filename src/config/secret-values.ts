@@ -13,6 +13,7 @@ const publicPlaces: Readonly<Record<SchemaName, readonly RegExp[]>> = {
     /^server\.limits\./,
     /^server\.apps\.\d+\.(id|key|jwt\.(publicKey|jwks|issuer|audience|algorithms.*))$/,
     /^idempotency\.(?!url$)/,
+    /^backplane\.(?!url$)/,
     /^http\./,
     /^shutdown\./,
   ],
@@ -51,8 +52,11 @@ function brokerSecrets(open: OpenDocument): readonly string[] {
 }
 
 function storeSecrets(open: OpenDocument): readonly string[] {
-  const url = valueAt(open, ['idempotency', 'url'])
-  return typeof url === 'string' && URL.canParse(url) ? [new URL(url).password].filter(isWorthHiding) : []
+  return [valueAt(open, ['idempotency', 'url']), valueAt(open, ['backplane', 'url'])]
+    .filter(url => typeof url === 'string')
+    .filter(url => URL.canParse(url))
+    .map(url => new URL(url).password)
+    .filter(isWorthHiding)
 }
 
 function valueAt(open: OpenDocument, path: ValuePath): unknown {

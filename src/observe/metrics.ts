@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import type { BackplaneStats } from '../realtime/backplane/backplane.ts'
 import type { RealtimeStats } from '../realtime/realtime-stats.ts'
 import { CountedHistogram } from './counted-histogram.ts'
 import type { ReloadSnapshot, SubscriptionSnapshot } from './snapshots.ts'
@@ -30,6 +31,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   }
   subscriptionMetrics(family, () => scrape().subscriptions, registry)
   realtimeMetrics(family, () => scrape().realtime)
+  backplaneMetrics(family, () => scrape().realtime.backplane)
   reloadMetrics(family, () => scrape().reloads)
   return {
     contentType: registry.contentType,
@@ -352,6 +354,46 @@ function realtimeMetrics({ counter, gauge }: Families, realtime: () => RealtimeS
   counter('signalbox_realtime_closes_total', 'Sockets closed', ['reason'], () => byReason(Object.entries(realtime().closes)))
   counter('signalbox_realtime_refusals_total', 'Connections, subscriptions and frames refused', ['reason'], () =>
     byReason(Object.entries(realtime().refusals)),
+  )
+}
+
+function backplaneMetrics({ counter, gauge }: Families, backplane: () => BackplaneStats): void {
+  const value = (read: (of: BackplaneStats) => number) => (): Sample[] => [[{}, read(backplane())]]
+  gauge(
+    'signalbox_backplane_connected',
+    '1 while the other instances can be reached, and where there are none',
+    [],
+    value(b => (b.connected ? 1 : 0)),
+  )
+  gauge(
+    'signalbox_backplane_instances',
+    'Instances on the backplane, this one among them',
+    [],
+    value(b => b.instances),
+  )
+  counter(
+    'signalbox_backplane_published_total',
+    'Events sent to the other instances',
+    [],
+    value(b => b.published),
+  )
+  counter(
+    'signalbox_backplane_received_total',
+    'Events of other instances that somebody here could want',
+    [],
+    value(b => b.received),
+  )
+  counter(
+    'signalbox_backplane_missed_total',
+    'Events that may not have reached the other instances',
+    [],
+    value(b => b.missed),
+  )
+  counter(
+    'signalbox_backplane_invalid_total',
+    'Parts of messages that no instance of this version has sent',
+    [],
+    value(b => b.invalid),
   )
 }
 

@@ -3,10 +3,10 @@ import { channelKind, channelNameFault, eventNameFault } from './channel-kind.ts
 import type { AppChannels } from './channels.ts'
 import type { Connection } from './connection.ts'
 import type { Counters } from './counters.ts'
-import type { Delivery } from './delivery.ts'
+import type { ChannelEvent, Delivery } from './delivery.ts'
 import { jsonBytes } from './frame.ts'
-import type { Append, History } from './history/history.ts'
-import { type BroadcastSource, type Hub, HubError } from './hub.ts'
+import type { Append, Appended, History } from './history/history.ts'
+import { type BroadcastSource, type Hub, HubError, type Reach } from './hub.ts'
 import { isObject } from './json-fields.ts'
 import type { LiveSettings } from './settings.ts'
 
@@ -37,26 +37,43 @@ export class Broadcaster implements Hub {
     this.#settings = options.settings
   }
 
-  hasSubscribers(app: string, channel: string): boolean {
-    const channels = this.#apps.get(app)?.channels
-    if (channels === undefined) return false
-    return channels.has(channel) || keepsEvents(channel) || this.#settings.rules.historyOf(channel) !== undefined
+  hasSubscribers(app: string, channel: string, reach?: Reach): boolean {
+    const found = this.#apps.get(app)
+    if (found === undefined) return false
+    return (
+      found.channels.has(channel) ||
+      goesOn(found, reach) ||
+      keepsEvents(channel) ||
+      this.#settings.rules.historyOf(channel) !== undefined
+    )
   }
 
   /** Data that cannot be sent is found out where somebody listens; without subscribers it is not serialised at all. */
-  broadcast(appId: string, channel: string, event: string, data: unknown, except?: string, source?: BroadcastSource): void | Promise<void> {
+  broadcast(
+    appId: string,
+    channel: string,
+    event: string,
+    data: unknown,
+    except?: string,
+    source?: BroadcastSource,
+    reach?: Reach,
+  ): void | Promise<void> {
     const app = this.#check(appId, channel, event)
     this.#counters.broadcasts += 1
     const found = app.channels.get(channel)
     const history = found === undefined ? this.#settings.rules.historyOf(channel) : found.history
-    if (found === undefined && history === undefined && !keepsEvents(channel)) return
+    if (found === undefined && history === undefined && !goesOn(app, reach) && !keepsEvents(channel)) return
     const text = toJson(data)
     this.#checkSize(text, this.#settings.limits.broadcast, found === undefined ? this.#settings.rules.of(channel) : found.rule)
     if (channel.startsWith('private-encrypted-') && !isCiphertext(data)) {
       throw new HubError('not-encrypted', 'An encrypted channel takes { nonce, ciphertext } only: anything else is for everybody to read')
     }
-    if (history !== undefined) return this.#keep(appId, channel, history, { event, text, except, origin: source?.origin })
-    this.#delivery.deliver(app, channel, { event: jsonBytes(event), data: jsonBytes(text), text }, except)
+    const made = { event: jsonBytes(event), data: jsonBytes(text), text }
+    if (history === undefined) {
+      this.#send(app, channel, made, except, reach)
+      return
+    }
+    return this.#keep(app, channel, history, { event, text, except, origin: source?.origin }, made, reach)
   }
 
   /**
@@ -83,11 +100,12 @@ export class Broadcaster implements Hub {
         for (const { app, channel } of targets) {
           this.#counters.broadcasts += 1
           const history = rules.historyOf(channel)
-          if (history === undefined) this.#delivery.deliver(app, channel, sent, except)
-          else {
-            const kept = this.#keep(appId, channel, history, { event, text, except, origin: undefined })
-            if (kept !== undefined) pending.push(kept)
+          if (history === undefined) {
+            this.#send(app, channel, sent, except)
+            continue
           }
+          const kept = this.#keep(app, channel, history, { event, text, except, origin: undefined }, sent, undefined)
+          if (kept !== undefined) pending.push(kept)
         }
         return pending
       },
@@ -100,13 +118,31 @@ export class Broadcaster implements Hub {
     const userId = from.subscriptions.get(channel)?.member?.userId
     const sender = userId === undefined ? {} : { userId: jsonBytes(userId) }
     const sent = { event: jsonBytes(event), data: jsonBytes(text), text, fromClient: true as const, ...sender }
-    this.#delivery.deliver(from.app, channel, sent, from.socketId)
+    this.#send(from.app, channel, sent, from.socketId)
   }
 
-  /** The history has the event delivered. */
-  #keep(app: string, channel: string, limits: HistoryRule, event: Kept): undefined | Promise<void> {
-    const kept = this.#history.append({ app, channel, limits, ...event })
-    return kept instanceof Promise ? kept.then(() => undefined) : undefined
+  /** Here first: other instances may be out of reach. */
+  #send(app: AppChannels, channel: string, event: ChannelEvent, except: string | undefined, reach?: Reach): void {
+    this.#delivery.deliver(app, channel, event, except)
+    if (goesOn(app, reach)) app.backplane.publish(channel, event, except)
+  }
+
+  /** The history has the event delivered here; other instances have histories of their own. */
+  #keep(
+    app: AppChannels,
+    channel: string,
+    limits: HistoryRule,
+    event: Kept,
+    made: ChannelEvent,
+    reach: Reach | undefined,
+  ): undefined | Promise<void> {
+    const goOn = ({ isRepeat }: Appended): void => {
+      if (!isRepeat && goesOn(app, reach)) app.backplane.publish(channel, made, event.except)
+    }
+    const kept = this.#history.append({ app: app.app.id, channel, limits, ...event })
+    if (kept instanceof Promise) return kept.then(goOn)
+    goOn(kept)
+    return undefined
   }
 
   #check(appId: string, channel: string, event: string): AppChannels {
@@ -128,6 +164,11 @@ export class Broadcaster implements Hub {
       throw new HubError('data-too-large', `The data of an event has at most ${limit} bytes, this has ${Buffer.byteLength(text)}`)
     }
   }
+}
+
+/** Other instances are to have it too. */
+function goesOn({ backplane }: AppChannels, reach: Reach | undefined): boolean {
+  return backplane.isShared && reach !== 'here'
 }
 
 /** Asked for every broadcast that nobody listens to, so the rare case is told apart first. */

@@ -1,4 +1,5 @@
 import type { ChannelRule, HistoryRule } from '../config/router-config.ts'
+import type { AppBackplane, Backplane } from './backplane/backplane.ts'
 import { type ChannelKind, channelKind, userChannel } from './channel-kind.ts'
 import type { Conflator } from './conflator.ts'
 import type { Connection } from './connection.ts'
@@ -64,12 +65,15 @@ export class AppChannels {
   observer: ChannelObserver | undefined
   /** Undefined where the app takes no tokens. */
   readonly tokens: TokenVerifier | undefined
+  /** The same app on the other instances. */
+  readonly backplane: AppBackplane
   readonly #counters: Counters
   readonly #settings: LiveSettings
 
-  constructor(app: ResolvedApp, counters: Counters, settings: LiveSettings, tokens: TokenVerifier | undefined) {
+  constructor(app: ResolvedApp, backplane: Backplane, counters: Counters, settings: LiveSettings, tokens: TokenVerifier | undefined) {
     this.app = app
     this.tokens = tokens
+    this.backplane = backplane.join(this)
     this.#counters = counters
     this.#settings = settings
   }

@@ -5,6 +5,7 @@ import { conflationKey } from './conflation-key.ts'
 import { Conflator } from './conflator.ts'
 import type { Connection } from './connection.ts'
 import type { Counters } from './counters.ts'
+import { cachedLifeMs } from './event-cache.ts'
 import { type ByteString, eventFrame } from './frame.ts'
 import type { Position } from './history/history.ts'
 import type { LiveSettings } from './settings.ts'
@@ -37,7 +38,7 @@ export class Delivery {
 
   deliver(app: AppChannels, name: string, event: ChannelEvent, except: string | undefined): void {
     const channel = app.channels.get(name)
-    if (event.fromClient !== true && (channel?.kind ?? channelKind(name)).cached) this.#keep(app, name, event)
+    if (event.fromClient !== true && (channel?.kind ?? channelKind(name)).cached) this.keep(app, name, event, cachedLifeMs)
     if (channel === undefined) return
     if (event.at !== undefined) movePast(channel, event.at)
     const conflate = channel.rule?.conflate
@@ -56,8 +57,10 @@ export class Delivery {
     channel.conflator.offer(conflationKey(event.event, event.text, conflate), event, except)
   }
 
-  #keep(app: AppChannels, name: string, { event, data, text }: ChannelEvent): void {
-    app.cache.set(name, { event, data, text }, performance.now(), this.#settings.limits.cachedChannels)
+  /** For those who subscribe to a cache channel later. */
+  keep(app: AppChannels, name: string, { event, data, text }: ChannelEvent, lifeMs: number): void {
+    const now = performance.now()
+    app.cache.set(name, { event, data, text, until: now + lifeMs }, now, this.#settings.limits.cachedChannels)
   }
 
   #send(channel: Channel, event: ChannelEvent, except: string | undefined): void {

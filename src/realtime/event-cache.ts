@@ -8,7 +8,7 @@ export interface CachedEvent {
 }
 
 /** Pusher's documented longest life of a cached event. */
-const lifeMs = 30 * 60_000
+export const cachedLifeMs = 30 * 60_000
 
 /** The last event of each cache channel of an app, of the latest `most` channels. */
 export class EventCache {
@@ -21,10 +21,10 @@ export class EventCache {
     return undefined
   }
 
-  set(channel: string, event: Omit<CachedEvent, 'until'>, now: number, most: number): void {
+  set(channel: string, event: CachedEvent, now: number, most: number): void {
     // Deleted first, so that the oldest stand in front.
     this.#events.delete(channel)
-    this.#events.set(channel, { ...event, until: now + lifeMs })
+    this.#events.set(channel, event)
     for (const [name, { until }] of this.#events) {
       if (this.#events.size <= most && until > now) break
       this.#events.delete(name)

@@ -2,9 +2,14 @@
 export type Fields = Readonly<Record<string, unknown>>
 
 export function parseObject(text: string): Fields | undefined {
+  const value = parseValue(text)
+  return isObject(value) ? value : undefined
+}
+
+/** Undefined where the text is not JSON. */
+export function parseValue(text: string): unknown {
   try {
-    const value: unknown = JSON.parse(text)
-    return isObject(value) ? value : undefined
+    return JSON.parse(text)
   } catch {
     return undefined
   }

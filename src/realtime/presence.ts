@@ -53,15 +53,17 @@ export function readUser(userData: string, limits: ServerLimits): SignedInUser |
 }
 
 /** What the subscriber of a presence channel is told first, as JSON: `{"presence":{"ids":[...],"hash":{id:info},"count":n}}`. */
-export function rosterJson(members: ReadonlyMap<string, PresentMember>): string {
+export function rosterJson(here: ReadonlyMap<string, Member>, elsewhere: ReadonlyMap<string, Member>): string {
   const ids: string[] = []
   const hash: string[] = []
-  for (const { userId, info } of members.values()) {
+  const add = ({ userId, info }: Member): void => {
     const id = JSON.stringify(userId)
     ids.push(id)
     hash.push(`${id}:${info ?? 'null'}`)
   }
-  return `{"presence":{"ids":[${ids.join()}],"hash":{${hash.join()}},"count":${members.size}}}`
+  for (const member of here.values()) add(member)
+  for (const member of elsewhere.values()) if (!here.has(member.userId)) add(member)
+  return `{"presence":{"ids":[${ids.join()}],"hash":{${hash.join()}},"count":${ids.length}}}`
 }
 
 export function memberAddedJson({ userId, info }: Member): string {
@@ -74,12 +76,18 @@ export function memberRemovedJson({ userId }: Member): string {
 
 /** Why nobody new fits; undefined where somebody does. A user that is there already always fits. */
 export function rosterFault(
-  members: ReadonlyMap<string, PresentMember> | undefined,
+  here: ReadonlyMap<string, Member> | undefined,
+  elsewhere: ReadonlyMap<string, Member>,
   member: Member,
   limits: ServerLimits,
   own: ChannelLimits | undefined,
 ): string | undefined {
   const most = own?.members ?? limits.members
-  if (members === undefined || members.has(member.userId) || members.size < most) return undefined
+  if (here?.has(member.userId) === true || elsewhere.has(member.userId)) return undefined
+  let present = here?.size ?? 0
+  // Members on several instances are few: most rosters need no exact count.
+  if (present + elsewhere.size < most) return undefined
+  for (const userId of elsewhere.keys()) if (here?.has(userId) !== true) present += 1
+  if (present < most) return undefined
   return `A presence channel has at most ${most} members`
 }

@@ -1,5 +1,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import { type AskModule, askModule, type FindModule } from './ask-module.ts'
+import type { Backplane } from './backplane/backplane.ts'
+import { createBackplane } from './backplane/registry.ts'
 import { Broadcaster } from './broadcaster.ts'
 import { ChannelAnnouncer } from './channel-announcer.ts'
 import { ChannelRules } from './channel-rules.ts'
@@ -9,6 +11,7 @@ import type { ClientMessagesContext } from './client-messages.ts'
 import { Connections } from './connections.ts'
 import { Counters } from './counters.ts'
 import { Delivery } from './delivery.ts'
+import { FleetNews } from './fleet-news.ts'
 import { jsonBytes } from './frame.ts'
 import type { History, HistoryListener } from './history/history.ts'
 import { MemoryHistory } from './history/memory-history.ts'
@@ -87,6 +90,7 @@ class PusherServer implements RealtimeServer {
   readonly #counters = new Counters()
   readonly #stopping = new AbortController()
   readonly #connections: Connections
+  readonly #backplane: Backplane
   readonly #appsById: ReadonlyMap<string, AppChannels>
   readonly #webhooks: ReadonlyMap<AppChannels, Webhooks>
   readonly #history: History
@@ -106,16 +110,21 @@ class PusherServer implements RealtimeServer {
     this.#originAllowed = originRule(config.origins, mode)
     this.#addressOf = addressRule(config.trustedProxies)
     const shared = { counters: this.#counters, settings: this.#settings }
+    this.#backplane = createBackplane(config.backplane, this.#settings, log)
     const apps = config.apps.map(app => this.#channelsOf(app))
     this.#appsById = new Map(apps.map(app => [app.app.id, app]))
     this.#webhooks = new Map(apps.flatMap(app => this.#webhooksOf(app)))
-    for (const app of apps) app.observer = new ChannelAnnouncer(app, this.#webhooks.get(app), this.#settings)
     this.#connections = new Connections(this.#counters, this.#settings, log)
     const delivery = new Delivery(this.#connections.bySocketId, this.#counters, this.#settings)
     this.#history = new MemoryHistory({
       limits: () => ({ bytes: this.#settings.limits.history }),
       listener: this.#historyListener(delivery),
     })
+    const news = { delivery, connections: this.#connections, history: this.#history, settings: this.#settings }
+    for (const app of apps) {
+      app.observer = new ChannelAnnouncer(app, this.#settings)
+      app.backplane.listen(new FleetNews(app, { ...news, webhooks: this.#webhooks.get(app) }))
+    }
     this.#resuming = { ...shared, history: this.#history }
     this.hub = new Broadcaster({ ...shared, apps: this.#appsById, delivery, history: this.#history })
     const outbox: OutboxShared = { ...shared, flusher: new Flusher() }
@@ -143,6 +152,7 @@ class PusherServer implements RealtimeServer {
 
   async listen(): Promise<ListenAddress & { readonly admin?: ListenAddress }> {
     const { host, port, admin } = this.#options.config
+    await this.#backplane.open()
     const broken = (error: Error): void => this.#options.log.error({ err: error }, 'the listening socket failed')
     const address = await listen(this.#public, { host, port }, 'server.port', broken)
     if (admin === undefined) return address
@@ -166,7 +176,7 @@ class PusherServer implements RealtimeServer {
       refusals: Object.fromEntries(refusals),
       resumeFailures: Object.fromEntries(resumeFailures),
     }
-    return { ...gauges, ...counts, history: this.#history.stats(), ...reasons }
+    return { ...gauges, ...counts, backplane: this.#backplane.stats(), history: this.#history.stats(), ...reasons }
   }
 
   updateConfig(config: HotRealtimeConfig): void {
@@ -216,6 +226,7 @@ class PusherServer implements RealtimeServer {
     const spreadMs = Math.min(graceMs * spreadShare, this.#connections.bySocketId.size * spreadPerSocketMs)
     const told = [...this.#webhooks.values()].map(webhooks => webhooks.close(graceMs))
     await this.#connections.close({ graceMs, spreadMs })
+    await this.#backplane.close(Math.max(graceMs * 0.2, 100))
     await Promise.all(told)
     await this.#history.close()
     this.#sockets.close()
@@ -230,7 +241,7 @@ class PusherServer implements RealtimeServer {
 
   #channelsOf(app: ResolvedApp): AppChannels {
     const tokens = app.jwt === undefined ? undefined : new TokenVerifier(app.jwt, this.#options.log, this.#stopping.signal)
-    return new AppChannels(app, this.#counters, this.#settings, tokens)
+    return new AppChannels(app, this.#backplane, this.#counters, this.#settings, tokens)
   }
 
   #webhooksOf(app: AppChannels): readonly (readonly [AppChannels, Webhooks])[] {

@@ -1,3 +1,4 @@
+import type { BackplaneStats } from './backplane/backplane.ts'
 import type { CloseReason, Counters, RefusalReason, ResumeFailure } from './counters.ts'
 import type { HistoryStats } from './history/history.ts'
 
@@ -10,6 +11,7 @@ export interface RealtimeStats extends Counts {
   readonly channels: number
   /** Bytes that wait for sockets to take them. */
   readonly queuedBytes: number
+  readonly backplane: BackplaneStats
   readonly history: HistoryStats
   readonly resumeFailures: Readonly<Partial<Record<ResumeFailure, number>>>
   readonly closes: Readonly<Partial<Record<CloseReason, number>>>

@@ -1,4 +1,4 @@
-import type { AppConfig, ChannelRule, ServerConfig, ServerLimits, ServerTimeouts } from '../config/router-config.ts'
+import type { AppConfig, BackplaneConfig, ChannelRule, ServerConfig, ServerLimits, ServerTimeouts } from '../config/router-config.ts'
 import type { ChannelRules } from './channel-rules.ts'
 
 /** An app whose secret is known. */
@@ -9,6 +9,7 @@ export interface ResolvedApp extends AppConfig {
 export interface RealtimeConfig extends Omit<ServerConfig, 'apps'> {
   readonly apps: readonly ResolvedApp[]
   readonly channels: readonly ChannelRule[]
+  readonly backplane: BackplaneConfig
 }
 
 /** The part of the configuration that takes effect without a restart. */
@@ -39,6 +40,10 @@ export interface RealtimeTimings extends ServerTimeouts {
   readonly refusalLogMs: number
   /** How long events of a channel with history wait for a client to say from where it goes on. */
   readonly resumeMs: number
+  /** How often an instance tells the others that it lives. */
+  readonly backplaneHeartbeatMs: number
+  /** How long an instance may be silent before the others clear away what it told them. */
+  readonly backplaneLeaseMs: number
   /** Between two counts of subscribers told to one channel. */
   readonly subscriptionCountMs: number
 }
@@ -53,6 +58,8 @@ export const fixedTimings: Omit<RealtimeTimings, keyof ServerTimeouts> = {
   webhookRetryMs: 1_000,
   refusalLogMs: 10_000,
   resumeMs: 2_000,
+  backplaneHeartbeatMs: 3_000,
+  backplaneLeaseMs: 12_000,
   subscriptionCountMs: 1_000,
 }
 

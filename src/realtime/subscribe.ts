@@ -63,7 +63,8 @@ export function join(connection: Connection, name: string, member: Member | unde
 }
 
 function confirm({ connection, channel, resumable }: Subscription, context: SubscribeContext): void {
-  const data = channel.members === undefined ? '{}' : rosterJson(channel.members)
+  const { backplane } = connection.app
+  const data = channel.members === undefined ? '{}' : rosterJson(channel.members, backplane.membersElsewhere(channel.name))
   sendMessage(connection, { event: 'pusher_internal:subscription_succeeded', channel: channel.name, data })
   if (!channel.kind.cached) return
   const cached = connection.app.cache.get(channel.name, performance.now())

@@ -25,17 +25,34 @@ export interface SubscriptionRefusal {
   readonly status: number
 }
 
-export type Access =
+export type Settled =
   | { readonly kind: 'granted'; readonly member: Member | undefined }
   | { readonly kind: 'refused'; readonly refusal: SubscriptionRefusal }
-  | { readonly kind: 'ask'; readonly ask: (signal: AbortSignal) => Promise<Access> }
+
+export type Access = Settled | { readonly kind: 'ask'; readonly ask: (signal: AbortSignal) => Promise<Settled> }
 
 export interface AccessContext extends TokenContext {
   readonly askModule: AskModule
 }
 
-/** Whether a connection may subscribe to a channel; `ask` where only a module of the project can tell. */
+/** Whether a connection may subscribe to a channel; `ask` where only a module of the project can tell, or other instances have to be heard first. */
 export function subscriptionAccess(connection: Connection, name: string, claim: Claim, context: AccessContext): Access {
+  const allowed = permission(connection, name, claim, context)
+  if (allowed.kind === 'ask') {
+    return { kind: 'ask', ask: async signal => await caughtUp(connection, name, await allowed.ask(signal), context) }
+  }
+  const answer = caughtUp(connection, name, allowed, context)
+  return answer instanceof Promise ? { kind: 'ask', ask: () => answer } : answer
+}
+
+/** What is allowed still has to fit, once the members elsewhere are known. */
+function caughtUp(connection: Connection, name: string, answer: Settled, context: AccessContext): Settled | Promise<Settled> {
+  const known = answer.kind === 'granted' ? connection.app.backplane.catchUp(name) : undefined
+  if (answer.kind === 'refused' || known === undefined) return answer
+  return known.then(() => fitting(connection, name, answer.member, context))
+}
+
+function permission(connection: Connection, name: string, claim: Claim, context: AccessContext): Access {
   const { limits, rules } = context.settings
   const { app } = connection
   if (channelKind(name).kind === 'user') return userAccess(connection, name)
@@ -75,7 +92,7 @@ function userAccess(connection: Connection, name: string): Access {
   return unauthorized('Only the user who signed in may subscribe')
 }
 
-function signedAccess(connection: Connection, name: string, channelData: string | undefined, context: AccessContext): Access {
+function signedAccess(connection: Connection, name: string, channelData: string | undefined, context: AccessContext): Settled {
   if (channelKind(name).kind !== 'presence') return fitting(connection, name, undefined, context)
   if (channelData === undefined) return unauthorized('A presence channel needs `channel_data`')
   const reading = readMember(channelData, context.settings.limits)
@@ -88,7 +105,7 @@ async function tokenAccess(
   token: string,
   channelData: string | undefined,
   context: AccessContext,
-): Promise<Access> {
+): Promise<Settled> {
   const answer = await takeToken(connection, token, context)
   if (answer.kind !== 'valid') return refused('token', 'AuthError', answer.error, answer.kind === 'refused' ? 401 : 503)
   if (!passAllows(answer.pass, name, Date.now())) return unauthorized('The token does not allow this channel')
@@ -96,7 +113,7 @@ async function tokenAccess(
 }
 
 /** Who its bearer is says the token: of `channel_data`, which anybody could have written, only the id counts, as what the client thinks it is. */
-function passAccess(connection: Connection, name: string, pass: Pass, channelData: string | undefined, context: AccessContext): Access {
+function passAccess(connection: Connection, name: string, pass: Pass, channelData: string | undefined, context: AccessContext): Settled {
   if (channelKind(name).kind !== 'presence') return fitting(connection, name, undefined, context)
   const { limits } = context.settings
   const thought = channelData === undefined ? pass.user.id : readUserId(ownValue(parseObject(channelData) ?? {}, 'user_id'), limits)
@@ -105,7 +122,7 @@ function passAccess(connection: Connection, name: string, pass: Pass, channelDat
   return 'fault' in reading ? unauthorized(reading.fault) : fitting(connection, name, reading.member, context)
 }
 
-function answeredAccess(connection: Connection, name: string, answer: unknown, context: AccessContext): Access {
+function answeredAccess(connection: Connection, name: string, answer: unknown, context: AccessContext): Settled {
   if (answer === undefined) return unavailable()
   if (answer !== true && !isObject(answer)) return unauthorized('The subscription was not allowed')
   if (channelKind(name).kind !== 'presence') return fitting(connection, name, undefined, context)
@@ -114,10 +131,11 @@ function answeredAccess(connection: Connection, name: string, answer: unknown, c
 }
 
 /** Room in the channel, the last thing asked: it must be free at the moment of subscribing. */
-function fitting({ app }: Connection, name: string, member: Member | undefined, { settings }: AccessContext): Access {
+function fitting({ app }: Connection, name: string, member: Member | undefined, { settings }: AccessContext): Settled {
   const channel = app.channels.get(name)
   const own = (channel === undefined ? settings.rules.of(name) : channel.rule)?.limits
-  const fault = member === undefined ? undefined : rosterFault(channel?.members, member, settings.limits, own)
+  const fault =
+    member === undefined ? undefined : rosterFault(channel?.members, app.backplane.membersElsewhere(name), member, settings.limits, own)
   if (fault !== undefined) return refused('subscription-limit', 'LimitReached', fault, 429)
   const most = own?.subscribers
   if (most !== undefined && (channel?.subscriptions.length ?? 0) >= most) {
@@ -126,15 +144,15 @@ function fitting({ app }: Connection, name: string, member: Member | undefined, 
   return { kind: 'granted', member }
 }
 
-function unauthorized(error: string): Access {
+function unauthorized(error: string): Settled {
   return refused('subscription-auth', 'AuthError', error, 401)
 }
 
 /** The module failed or took too long: why is in the log, not for strangers. */
-function unavailable(): Access {
+function unavailable(): Settled {
   return refused('subscription-auth', 'AuthError', 'The subscription cannot be decided on at the moment', 503)
 }
 
-function refused(reason: RefusalReason, type: string, error: string, status: number): Access {
+function refused(reason: RefusalReason, type: string, error: string, status: number): Settled {
   return { kind: 'refused', refusal: { reason, type, error, status } }
 }

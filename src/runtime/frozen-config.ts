@@ -18,6 +18,7 @@ export function keepFrozen(started: RouterConfig, edited: RouterConfig): Applied
     name => Object.hasOwn(edited.brokers, name) && !isDeepStrictEqual(edited.brokers[name], started.brokers[name]),
   )
   waiting.push(...changedBrokers.map(name => `brokers.${name}`))
+  if (!isDeepStrictEqual(edited.backplane, started.backplane)) waiting.push('backplane')
   const { ttlMs, ...store } = edited.idempotency
   const { ttlMs: _, ...startedStore } = started.idempotency
   if (!isDeepStrictEqual(store, startedStore)) waiting.push('idempotency')
@@ -29,6 +30,7 @@ export function keepFrozen(started: RouterConfig, edited: RouterConfig): Applied
       name: started.name,
       brokers: keptBrokers,
       server: { ...edited.server, host, port, admin, apps },
+      backplane: started.backplane,
       idempotency: { ...started.idempotency, ttlMs },
     },
     waiting,

@@ -219,7 +219,7 @@ class Router implements RunningRouter {
   #portsOver(late: { hub: Hub | undefined; brokers: BrokerSet | undefined }): ActionPorts {
     return {
       broadcast: {
-        hasSubscribers: (app, channel) => late.hub?.hasSubscribers(app, channel) ?? false,
+        hasSubscribers: (...of) => late.hub?.hasSubscribers(...of) ?? false,
         broadcast: (...event) => late.hub?.broadcast(...event),
       },
       emit: {
@@ -242,7 +242,13 @@ class Router implements RunningRouter {
       reloads: () => ({ ...this.#reloads, generation: this.#generations.current?.number ?? 0 }),
     })
     const server: RealtimeServer = createRealtimeServer({
-      config: { ...config.server, apps: this.#resolveApps(config.server.apps), channels: config.channels },
+      config: {
+        ...config.server,
+        apps: this.#resolveApps(config.server.apps),
+        channels: config.channels,
+        // What an embedded broker holds is this process's own, and so is whoever listens.
+        backplane: this.#isEmbedded ? { type: 'local' } : config.backplane,
+      },
       log,
       mode,
       findModule: this.#generations.findAuthorize,

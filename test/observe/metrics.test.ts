@@ -150,6 +150,7 @@ test('the realtime server shows sockets, traffic, closes and refusals', async ()
     webhooksSent: 23,
     webhookRetries: 24,
     webhookEventsDropped: 25,
+    backplane: { connected: false, instances: 3, published: 26, received: 27, missed: 28, invalid: 29 },
     closes: { 'slow-consumer': 1 },
     refusals: { origin: 2 },
   }

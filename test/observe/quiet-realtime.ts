@@ -18,6 +18,7 @@ export const quietRealtime: RealtimeStats = {
   webhooksSent: 0,
   webhookRetries: 0,
   webhookEventsDropped: 0,
+  backplane: { connected: true, instances: 1, published: 0, received: 0, missed: 0, invalid: 0 },
   closes: {},
   refusals: {},
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { EventCache } from '../../src/realtime/event-cache.ts'
+import { cachedLifeMs, EventCache } from '../../src/realtime/event-cache.ts'
 import { app, connectedClient, nextOf, pusherClient, startServer } from './harness.ts'
 
 const member = { user_id: 'ada' }
@@ -54,7 +54,8 @@ test('client events are not kept', async () => {
 
 test('an event is kept for 30 minutes, and of so many channels only', () => {
   const cache = new EventCache()
-  const event = { event: '"e"', data: '"d"', text: 'd' }
+  expect(cachedLifeMs).toBe(30 * 60_000)
+  const event = { event: '"e"', data: '"d"', text: 'd', until: cachedLifeMs }
   cache.set('a', event, 0, 2)
   expect(cache.get('a', 30 * 60_000 - 1)).toMatchObject(event)
   expect(cache.get('a', 30 * 60_000)).toBeUndefined()

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
 import { WebSocket } from 'ws'
 import { readRouterConfig } from '../../src/config/read-router-config.ts'
-import type { ChannelRule, ServerLimits } from '../../src/config/router-config.ts'
+import type { BackplaneConfig, ChannelRule, ServerLimits } from '../../src/config/router-config.ts'
 import { createRealtimeServer, type RealtimeServer, type RealtimeServerOptions } from '../../src/realtime/realtime-server.ts'
 import type { HotRealtimeConfig, ResolvedApp } from '../../src/realtime/settings.ts'
 import { channelAuth, userAuth } from '../../src/realtime/signature.ts'
@@ -24,6 +24,7 @@ export type ServerSetup = Partial<Pick<RealtimeServerOptions, 'mode' | 'timings'
   readonly apps?: readonly ResolvedApp[]
   readonly channels?: Readonly<Record<string, Partial<ChannelRule>>>
   readonly trustedProxies?: readonly string[]
+  readonly backplane?: BackplaneConfig
   readonly admin?: { readonly host: string; readonly port: number }
   readonly endpoints?: Partial<RealtimeServerOptions['endpoints']>
   readonly log?: RealtimeServerOptions['log']
@@ -43,6 +44,7 @@ export function makeServer(setup: ServerSetup = {}, port = 0): RealtimeServer {
       limits: { ...limits, ...setup.limits },
       trustedProxies: setup.trustedProxies ?? [],
       channels: channelRules(setup.channels ?? {}),
+      backplane: setup.backplane ?? { type: 'local' },
     },
     log: setup.log ?? silentLog,
     mode: setup.mode ?? 'run',

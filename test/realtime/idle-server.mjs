@@ -12,7 +12,14 @@ const { readRouterConfig } = await load('config/read-router-config.ts')
 const { config } = readRouterConfig('/shop', undefined, 'dev', () => false)
 const quiet = () => {}
 const server = createRealtimeServer({
-  config: { ...config.server, host: '127.0.0.1', port: 0, apps: [{ id: 'shop', key: 'shop-key', secret: 's' }], channels: [] },
+  config: {
+    ...config.server,
+    host: '127.0.0.1',
+    port: 0,
+    apps: [{ id: 'shop', key: 'shop-key', secret: 's' }],
+    channels: [],
+    backplane: config.backplane,
+  },
   log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
   mode: 'run',
   endpoints: { ready: () => ({ ok: true, body: {} }), metrics: async () => ({ contentType: 'text/plain', body: '' }) },

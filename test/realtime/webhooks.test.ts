@@ -1,40 +1,12 @@
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import Pusher from 'pusher'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { type WebhookEvent, webhookEvents } from '../../src/config/router-config.ts'
 import { ChannelRules } from '../../src/realtime/channel-rules.ts'
 import { Counters } from '../../src/realtime/counters.ts'
 import { fixedTimings } from '../../src/realtime/settings.ts'
 import { WebhookSender } from '../../src/realtime/webhook-sender.ts'
 import { app, connectedClient, defaults, silentLog, startServer, until } from './harness.ts'
-
-interface Batch {
-  readonly headers: Record<string, unknown>
-  readonly rawBody: string
-  readonly events: Readonly<Record<string, unknown>>[]
-}
-
-/** An application's endpoint; `answer` says with which status. */
-async function receiver(answer: (count: number) => number = () => 200) {
-  const batches: Batch[] = []
-  const server = createServer((request, response) => {
-    let rawBody = ''
-    request.setEncoding('utf8')
-    request.on('data', chunk => {
-      rawBody += chunk
-    })
-    request.on('end', () => {
-      batches.push({ headers: request.headers, rawBody, events: JSON.parse(rawBody).events })
-      response.writeHead(answer(batches.length), { location: '/elsewhere' }).end()
-    })
-  })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => void server.close())
-  const { port } = server.address() as AddressInfo
-  const events = () => batches.flatMap(batch => batch.events)
-  return { url: `http://127.0.0.1:${port}/hooks`, batches, events, names: () => events().map(event => event['name']) }
-}
+import { webhookReceiver } from './webhook-receiver.ts'
 
 const quick = { webhookBatchMs: 5, webhookDebounceMs: 60, webhookRetryMs: 10, subscriptionCountMs: 20 }
 
@@ -43,7 +15,7 @@ function hooked(url: string, events: readonly WebhookEvent[] = webhookEvents) {
 }
 
 test('the pusher package takes them for genuine, and for forged once a byte is changed', async () => {
-  const endpoint = await receiver()
+  const endpoint = await webhookReceiver()
   const { port } = await startServer(hooked(endpoint.url))
   await (await connectedClient(port)).subscribe('news')
   await until(() => endpoint.batches.length > 0)
@@ -58,7 +30,7 @@ test('the pusher package takes them for genuine, and for forged once a byte is c
 })
 
 test('everything that happens on channels is told, in its order', async () => {
-  const endpoint = await receiver()
+  const endpoint = await webhookReceiver()
   const { port } = await startServer(
     hooked(
       endpoint.url,
@@ -96,7 +68,7 @@ test('everything that happens on channels is told, in its order', async () => {
 })
 
 test('counts of subscribers are told', async () => {
-  const endpoint = await receiver()
+  const endpoint = await webhookReceiver()
   const { port } = await startServer(hooked(endpoint.url, ['subscription_count']))
   await (await connectedClient(port)).subscribe('news')
   await until(() => endpoint.batches.length > 0)
@@ -104,7 +76,7 @@ test('counts of subscribers are told', async () => {
 })
 
 test('who comes back at once has not left', async () => {
-  const endpoint = await receiver()
+  const endpoint = await webhookReceiver()
   const { port } = await startServer({ ...hooked(endpoint.url), timings: { ...quick, webhookDebounceMs: 5_000 } })
   for (let round = 0; round < 3; round += 1) {
     const client = await connectedClient(port)
@@ -120,7 +92,7 @@ test('who comes back at once has not left', async () => {
 })
 
 test('an address hears only what it asked for, and of no user channels', async () => {
-  const endpoint = await receiver()
+  const endpoint = await webhookReceiver()
   const { port } = await startServer(hooked(endpoint.url, ['channel_occupied']))
   const client = await connectedClient(port)
   await client.signIn({ id: 'ada' })
@@ -130,7 +102,7 @@ test('an address hears only what it asked for, and of no user channels', async (
 })
 
 test.each([500, 404, 302])('a batch that is answered with %i is sent again as it was, and later events wait for it', async status => {
-  const endpoint = await receiver(count => (count <= 3 ? status : 204))
+  const endpoint = await webhookReceiver(count => (count <= 3 ? status : 204))
   const { server, port } = await startServer(hooked(endpoint.url, ['channel_occupied']))
   const client = await connectedClient(port)
   await client.subscribe('a')
@@ -145,7 +117,7 @@ test.each([500, 404, 302])('a batch that is answered with %i is sent again as it
 })
 
 test('an address that never answers is given up, counted, and what comes later has its own time', async () => {
-  const endpoint = await receiver(count => (count < 1_000 ? 500 : 200))
+  const endpoint = await webhookReceiver(count => (count < 1_000 ? 500 : 200))
   const setup = hooked(endpoint.url, ['channel_occupied'])
   const { server, port } = await startServer({ ...setup, timings: { ...quick, webhookRetryForMs: 40 } })
   const client = await connectedClient(port)
@@ -163,7 +135,7 @@ test('of events that an address does not take only so many wait: the oldest go, 
     timings: { ...fixedTimings, ...defaults.timeouts, webhookBatchMs: 60_000 },
     rules: new ChannelRules([]),
   }
-  const endpoint = await receiver()
+  const endpoint = await webhookReceiver()
   const sender = new WebhookSender({ app, url: endpoint.url, counters, settings, log: silentLog })
   for (let index = 0; index < 10_003; index += 1) sender.add({ name: 'channel_occupied', channel: `c${index}` })
   expect(counters.webhookEventsDropped).toBe(3)
@@ -173,7 +145,7 @@ test('of events that an address does not take only so many wait: the oldest go, 
 })
 
 test('what waits is tried once more when the server stops', async () => {
-  const endpoint = await receiver()
+  const endpoint = await webhookReceiver()
   const { server, port } = await startServer({ ...hooked(endpoint.url, ['channel_occupied']), timings: { webhookBatchMs: 60_000 } })
   await (await connectedClient(port)).subscribe('news')
   await server.close({ graceMs: 2_000 })

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { BackplaneError } from '../backplane/backplane.ts'
 import type { Broadcaster } from '../broadcaster.ts'
 import type { AppChannels } from '../channels.ts'
 import type { Connections } from '../connections.ts'
@@ -34,7 +35,7 @@ export interface ApiCall {
 
 /** A request that is answered with `status` and an error text. */
 export interface ApiRefusal {
-  /** 503: the history of a channel is away. */
+  /** 503: the history of a channel is away, or the other instances. */
   readonly status: 400 | 401 | 404 | 405 | 413 | 503
   readonly error: string
 }
@@ -98,11 +99,17 @@ async function perform(
   if (fault !== undefined) return { status: 401, error: fault }
   const name = decodedPart(operation.path.exec(path)?.[1] ?? '')
   if (name === undefined) return { status: 400, error: 'The path is not properly escaped' }
-  return operation.run({ app, body: read.body, name, query: target.searchParams, context })
+  try {
+    return await operation.run({ app, body: read.body, name, query: target.searchParams, context })
+  } catch (error) {
+    if (!(error instanceof BackplaneError)) throw error
+    return { status: 503, error: 'The other instances cannot be asked at the moment' }
+  }
 }
 
 function terminateConnections({ app, name, context }: ApiCall): ApiResult {
   context.connections.terminateUser(app, name)
+  app.backplane.terminateUser(name)
   return { body: {} }
 }
 

@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks'
+import type { Occupancy } from '../backplane/backplane.ts'
 import { channelKind } from '../channel-kind.ts'
 import type { AppChannels } from '../channels.ts'
 
@@ -30,13 +31,17 @@ export function attributesFault(channel: string, attributes: ReadonlySet<Channel
   return undefined
 }
 
-/** The attributes of a channel, whether it has subscribers or not; those that it cannot have are left out. */
-export function attributesOf(app: AppChannels, name: string, attributes: ReadonlySet<ChannelAttribute>): Readonly<Record<string, unknown>> {
-  const channel = app.channels.get(name)
+/** The attributes of channels over all instances, whether they have subscribers or not; those that one cannot have are left out. */
+export function attributesOf(
+  app: AppChannels,
+  name: string,
+  occupancy: Occupancy | undefined,
+  attributes: ReadonlySet<ChannelAttribute>,
+): Readonly<Record<string, unknown>> {
   const { kind, cached } = channelKind(name)
   const values: Record<string, unknown> = {}
-  if (attributes.has('user_count') && kind === 'presence') values['user_count'] = channel?.members?.size ?? 0
-  if (attributes.has('subscription_count')) values['subscription_count'] = channel?.subscriptions.length ?? 0
+  if (attributes.has('user_count') && kind === 'presence') values['user_count'] = occupancy?.users ?? 0
+  if (attributes.has('subscription_count')) values['subscription_count'] = occupancy?.subscriptions ?? 0
   if (attributes.has('cache') && cached) values['cache'] = cacheOf(app, name)
   return values
 }

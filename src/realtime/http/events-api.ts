@@ -1,3 +1,5 @@
+import { BackplaneError, type Occupancy } from '../backplane/backplane.ts'
+import type { AppChannels } from '../channels.ts'
 import { HistoryUnavailable } from '../history/history.ts'
 import { HubError } from '../hub.ts'
 import { type Fields, isObject, ownValue, parseObject } from '../json-fields.ts'
@@ -23,7 +25,9 @@ export async function publishEvent(call: ApiCall): Promise<ApiResult> {
   const refusal = await kept(prepared.send())
   if (refusal !== undefined) return refusal
   if (event.info.size === 0) return { body: {} }
-  return { body: { channels: Object.fromEntries(event.channels.map(name => [name, attributesOf(call.app, name, event.info)])) } }
+  const occupancy = await occupancyAfter(call.app, event.channels)
+  const described = event.channels.map((name, index) => [name, attributesOf(call.app, name, occupancy[index], event.info)])
+  return { body: { channels: Object.fromEntries(described) } }
 }
 
 /** `POST /batch_events`: several events to one channel each. All are checked before the first is sent. */
@@ -46,7 +50,19 @@ export async function publishBatch(call: ApiCall): Promise<ApiResult> {
   const refusal = await kept(sends.flatMap(send => send()))
   if (refusal !== undefined) return refusal
   if (events.every(({ info }) => info.size === 0)) return { body: {} }
-  return { body: { batch: events.map(({ channels: [name = ''], info }) => attributesOf(call.app, name, info)) } }
+  const names = events.map(({ channels: [name = ''] }) => name)
+  const occupancy = await occupancyAfter(call.app, names)
+  return { body: { batch: events.map(({ info }, index) => attributesOf(call.app, names[index] ?? '', occupancy[index], info)) } }
+}
+
+/** The events are out, and nobody is to send them again: where the other instances cannot be asked, this one's subscribers are told alone. */
+async function occupancyAfter({ backplane, channels: here }: AppChannels, channels: readonly string[]): Promise<readonly Occupancy[]> {
+  try {
+    return await backplane.occupancy(channels)
+  } catch (error) {
+    if (!(error instanceof BackplaneError)) throw error
+    return channels.map(name => ({ subscriptions: here.get(name)?.subscriptions.length ?? 0, users: here.get(name)?.members?.size ?? 0 }))
+  }
 }
 
 /** Waits for the histories of channels that have one. */
