@@ -41,10 +41,7 @@ export class Broadcaster implements Hub {
     const found = this.#apps.get(app)
     if (found === undefined) return false
     return (
-      found.channels.has(channel) ||
-      goesOn(found, reach) ||
-      keepsEvents(channel) ||
-      this.#settings.rules.historyOf(channel) !== undefined
+      found.channels.has(channel) || goesOn(found, reach) || keepsEvents(channel) || this.#settings.rules.historyOf(channel) !== undefined
     )
   }
 

@@ -130,7 +130,7 @@ export function jsonInfo(written: string): { readonly info: string | undefined }
 }
 
 /** What a JSON string says; most are ASCII without escapes. */
-export function plainText(json: ByteString): string | undefined {
+function plainText(json: ByteString): string | undefined {
   if (!jsonString.test(json)) return undefined
   const inner = json.slice(1, -1)
   if (!/[\\\x80-\xff]/.test(inner)) return inner
