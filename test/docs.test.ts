@@ -21,6 +21,7 @@ const pages = [
   'docs/realtime.md',
   'docs/library.md',
   'docs/operations.md',
+  'docs/many-instances.md',
 ]
 const examples = (await readdir(join(repository, 'examples'), { recursive: true })).filter(name => name.endsWith('.md'))
 const allPages = [...pages, 'CHANGELOG.md', 'CONTRIBUTING.md', ...examples.map(name => join('examples', name))]

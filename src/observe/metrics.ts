@@ -1,5 +1,4 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
-import type { BackplaneStats } from '../realtime/backplane/backplane.ts'
 import type { RealtimeStats } from '../realtime/realtime-stats.ts'
 import { CountedHistogram } from './counted-histogram.ts'
 import type { ReloadSnapshot, SubscriptionSnapshot } from './snapshots.ts'
@@ -209,6 +208,12 @@ function subscriptionMetrics({ counter, gauge }: Families, subscriptions: Subscr
     each(s => (s.idempotency.isUnshared ? 1 : 0)),
   )
   gauge(
+    'signalbox_backplane_unshared',
+    '1 while other instances share the messages and the backplane is not shared',
+    one,
+    each(s => (s.isUnshared ? 1 : 0)),
+  )
+  gauge(
     'signalbox_messages_in_flight',
     'Messages taken and not settled yet',
     one,
@@ -357,8 +362,8 @@ function realtimeMetrics({ counter, gauge }: Families, realtime: () => RealtimeS
   )
 }
 
-function backplaneMetrics({ counter, gauge }: Families, backplane: () => BackplaneStats): void {
-  const value = (read: (of: BackplaneStats) => number) => (): Sample[] => [[{}, read(backplane())]]
+function backplaneMetrics({ counter, gauge }: Families, backplane: () => RealtimeStats['backplane']): void {
+  const value = (read: (of: RealtimeStats['backplane']) => number) => (): Sample[] => [[{}, read(backplane())]]
   gauge(
     'signalbox_backplane_connected',
     '1 while the other instances can be reached, and where there are none',

@@ -16,6 +16,8 @@ export interface SubscriptionSnapshot {
   readonly inFlight: number
   readonly partitions: Iterable<PartitionSnapshot>
   readonly connected: boolean
+  /** Other instances share the messages, and not the sockets. */
+  readonly isUnshared: boolean
   /** Partitions that are not fetched at the moment: their window is full, or `onFailure: stop` stopped them. */
   readonly pausedPartitions: number
   readonly commitFailures: number

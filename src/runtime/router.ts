@@ -335,6 +335,7 @@ class Router implements RunningRouter {
       limit: this.#limit,
       onJoined: () => this.#noteJoined(),
       hasOwnKeys: () => keys.isUnshared,
+      hasOwnSockets: this.#isEmbedded || project.router.backplane.type === 'local',
     })
   }
 

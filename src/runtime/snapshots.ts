@@ -23,6 +23,7 @@ export function snapshotOf(runner: SubscriptionRunner): SubscriptionSnapshot {
       lag: assignment.highWatermark < 0 ? undefined : assignment.lag,
     })),
     connected,
+    isUnshared: runner.isUnshared,
     pausedPartitions: assignments.filter(assignment => assignment.paused || assignment.stopped).length,
     commitFailures: counters.commitFailures,
     deadLetterWriteFailures: counters.deadLetterFailures,

@@ -18,6 +18,8 @@ export interface RunnerOptions {
   readonly onJoined: () => void
   /** The keys of routes with `idempotency` are known to this process only. */
   readonly hasOwnKeys: () => boolean
+  /** Broadcasts reach the sockets of this process only. */
+  readonly hasOwnSockets: boolean
 }
 
 const firstRetryMs = 500
@@ -63,6 +65,14 @@ export class SubscriptionRunner implements RecordSink {
   get isUnguarded(): boolean {
     const { plan } = this.#processor
     return this.#hasCompany && plan.routes.some(route => route.idempotency !== undefined) && this.#options.hasOwnKeys()
+  }
+
+  /** Other instances handle a part of the messages, and their broadcasts reach nobody here. */
+  get isUnshared(): boolean {
+    const { role, routes, unmatched } = this.#processor.plan
+    const all = unmatched.policy === 'actions' ? [...routes, unmatched.route] : routes
+    const hasBroadcasts = all.some(({ actions }) => actions.some(({ action }) => action.kind === 'broadcast'))
+    return this.#hasCompany && this.#options.hasOwnSockets && role === 'work' && hasBroadcasts
   }
 
   start(): void {
@@ -111,6 +121,11 @@ export class SubscriptionRunner implements RecordSink {
           log.error(
             { subscription, group: this.#processor.plan.group },
             'the group has other members, and the idempotency store is of this process alone: one key may run in each; `store: redis` is shared',
+          )
+        if (this.isUnshared)
+          log.error(
+            { subscription, group: this.#processor.plan.group },
+            'the group has other members, and the backplane is of this process alone: clients miss what the others broadcast; `type: redis` is shared',
           )
         if (!this.#joined) {
           this.#joined = true

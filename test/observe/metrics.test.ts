@@ -22,6 +22,7 @@ function subscription(changes: Partial<SubscriptionSnapshot> = {}): Subscription
     deadLetterWriteFailures: 0,
     retryTopics: { messages: 0, writeFailures: 0 },
     breakers: { opened: 0, open: 0 },
+    isUnshared: false,
     idempotency: { waits: 0, leasesLost: 0, storeFailures: 0, waitingForStore: 0, isUnshared: false },
     waitingForHistory: 0,
     durations: { boundsMs: [10, 1000], counts: [0, 0, 0], sumMs: 0 },
