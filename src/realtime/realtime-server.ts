@@ -56,6 +56,8 @@ export interface RealtimeServerOptions {
   readonly mode: 'dev' | 'run'
   readonly endpoints: RealtimeEndpoints
   readonly timings?: Partial<RealtimeTimings>
+  /** Makes the history; default: one in this process. */
+  readonly openHistory?: (listener: HistoryListener) => History
   /** Where `authorize` modules are found; asked each time, so that a reload takes effect. */
   readonly findModule?: FindModule
 }
@@ -116,10 +118,7 @@ class PusherServer implements RealtimeServer {
     this.#webhooks = new Map(apps.flatMap(app => this.#webhooksOf(app)))
     this.#connections = new Connections(this.#counters, this.#settings, log)
     const delivery = new Delivery(this.#connections.bySocketId, this.#counters, this.#settings)
-    this.#history = new MemoryHistory({
-      limits: () => ({ bytes: this.#settings.limits.history }),
-      listener: this.#historyListener(delivery),
-    })
+    this.#history = this.#openHistory(delivery)
     const news = { delivery, connections: this.#connections, history: this.#history, settings: this.#settings }
     for (const app of apps) {
       app.observer = new ChannelAnnouncer(app, this.#settings)
@@ -248,6 +247,13 @@ class PusherServer implements RealtimeServer {
     const { webhooks } = app.app
     if (webhooks === undefined) return []
     return [[app, new Webhooks(app.app, webhooks, this.#counters, this.#settings, this.#options.log)]]
+  }
+
+  #openHistory(delivery: Delivery): History {
+    const listener = this.#historyListener(delivery)
+    const { openHistory } = this.#options
+    if (openHistory !== undefined) return openHistory(listener)
+    return new MemoryHistory({ limits: () => ({ bytes: this.#settings.limits.history }), listener })
   }
 
   #historyListener(delivery: Delivery): HistoryListener {

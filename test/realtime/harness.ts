@@ -18,7 +18,7 @@ export const app: ResolvedApp = { id: 'shop', key: 'shop-key', secret: 'shop-sec
 export const defaults = readRouterConfig('/shop', undefined, 'dev', () => false).config.server
 const limits: ServerLimits = { ...defaults.limits, channels: 100, connections: 1_000 }
 
-export type ServerSetup = Partial<Pick<RealtimeServerOptions, 'mode' | 'timings' | 'findModule'>> & {
+export type ServerSetup = Partial<Pick<RealtimeServerOptions, 'mode' | 'timings' | 'findModule' | 'openHistory'>> & {
   readonly limits?: Partial<ServerLimits>
   readonly origins?: readonly string[]
   readonly apps?: readonly ResolvedApp[]
@@ -55,6 +55,7 @@ export function makeServer(setup: ServerSetup = {}, port = 0): RealtimeServer {
     },
     ...(setup.timings === undefined ? {} : { timings: setup.timings }),
     ...(setup.findModule === undefined ? {} : { findModule: setup.findModule }),
+    ...(setup.openHistory === undefined ? {} : { openHistory: setup.openHistory }),
   })
 }
 
