@@ -1,10 +1,10 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { ActionSignal, type RoutePlan } from '../../src/compiler/plan.ts'
+import { ActionSignal, type BatchUse, type RoutePlan } from '../../src/compiler/plan.ts'
 import { MessageLog, type MessageNews } from '../../src/inspector/message-log.ts'
 import type { MessageView } from '../../src/inspector/message-view.ts'
 import { Harness, type HarnessOptions } from '../engine/harness.ts'
 import { KeysInMemory } from '../engine/keys-in-memory.ts'
-import { action, envelope, type Run, record, route, subscription } from '../engine/plan-builders.ts'
+import { action, envelope, type Run, record, route, steadyRetry, subscription } from '../engine/plan-builders.ts'
 
 /** A subscription at work with somebody who looks on. */
 function watched(routes: readonly RoutePlan[], options: HarnessOptions = {}) {
@@ -191,4 +191,21 @@ test('one record that two subscriptions read is one message', () => {
   log.ended(one, read, 'settled')
   expect(only(log).state).toBe('running')
   expect(log.all.seen).toBe(1)
+})
+
+test('messages of one call have an outcome each', async () => {
+  const log = new MessageLog({ generation: () => 1, onNews: () => {} })
+  onTestFinished(() => log.close())
+  const call: BatchUse['call'] = async members =>
+    members.map((_, index) => (index === 0 ? { value: 1 } : { error: new Error('not this one') }))
+  const batched = action(send, { kind: 'invoke', retry: { ...steadyRetry, attempts: 1 } })
+  const plan = { ...batched, action: { ...batched.action, batch: { size: 2, waitMs: 1_000, call } } }
+  const harness = new Harness(subscription([route('r', [plan])]), { observer: log })
+  harness.send('e', {}, 'a')
+  harness.send('e', {}, 'b')
+  await harness.clock.settle()
+  expect(log.all.messages.map(({ state, routes }) => [state, routes[0]?.actions[0]?.state])).toEqual([
+    ['done', 'done'],
+    ['dead-lettered', 'failed'],
+  ])
 })
