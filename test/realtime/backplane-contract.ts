@@ -1,6 +1,6 @@
-import Pusher from 'pusher'
 import { expect, test } from 'vitest'
 import { type WebhookEvent, webhookEvents } from '../../src/config/router-config.ts'
+import { asked, eventually, names, pusher, watched } from './fleet.ts'
 import { app, connectedClient, fieldsOf, type RawClient, type RunningServer, type ServerSetup, until } from './harness.ts'
 import { webhookReceiver } from './webhook-receiver.ts'
 
@@ -211,38 +211,9 @@ function hooked(url: string, events: readonly WebhookEvent[] = webhookEvents): S
   return { apps: [{ ...app, webhooks: [{ url, events }] }] }
 }
 
-function names(client: RawClient): readonly string[] {
-  return client.received.map(({ event }) => event)
-}
-
 /** Whatever the first server has sent by now has arrived at these. */
 async function marked(fleet: readonly RunningServer[], clients: readonly RawClient[], channel = 'marks'): Promise<void> {
   if (channel === 'marks') await Promise.all(clients.map(client => client.subscribe(channel)))
   fleet[0]?.server.hub.broadcast(app.id, channel, 'marker', 1)
   await Promise.all(clients.map(client => client.event('marker')))
-}
-
-/** The server counts so many subscriptions of a channel, in all. */
-async function watched(server: RunningServer, channel: string, subscriptions: number): Promise<void> {
-  await eventually(
-    async () => (await asked(server, `/channels/${channel}`, { info: 'subscription_count' }))['subscription_count'] === subscriptions,
-  )
-}
-
-async function eventually(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise(resolve => setTimeout(resolve, 10))
-}
-
-function pusher({ port }: RunningServer): Pusher {
-  return new Pusher({ appId: app.id, key: app.key, secret: app.secret, host: '127.0.0.1', port: String(port), useTLS: false })
-}
-
-async function asked(
-  server: RunningServer,
-  path: string,
-  params: Readonly<Record<string, string>> = {},
-): Promise<Readonly<Record<string, unknown>>> {
-  const response = await pusher(server).get({ path, params: { ...params } })
-  const body: unknown = await response.json()
-  return typeof body === 'object' && body !== null ? { ...body } : {}
 }
