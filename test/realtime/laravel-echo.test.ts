@@ -1,7 +1,9 @@
 import { createRequire } from 'node:module'
 import Echo from 'laravel-echo'
 import { expect, onTestFinished, test } from 'vitest'
-import { app, asks, startServer } from './harness.ts'
+import { resumable } from '../../src/client/resumable.ts'
+import { TcpProxy } from '../support/tcp-proxy.ts'
+import { app, asks, startServer, until } from './harness.ts'
 
 const require = createRequire(import.meta.url)
 /** Echo's types name the module, its code takes what the module exports for Node: the class itself. */
@@ -78,4 +80,26 @@ test('a presence channel: here, joining, leaving', async () => {
   expect(await joined).toEqual({ name: 'ben' })
   other.leave('room.1')
   expect(await left).toEqual({ name: 'ben' })
+})
+
+test('with one line, what was sent while the page was cut off', async () => {
+  const history = { size: 10, ttlMs: 60_000, bytes: 1_000_000 }
+  const { server, port } = await startServer({ ...setup, channels: { 'private-*': { ...asks('join.ts'), history } } })
+  const proxy = await TcpProxy.to(port)
+  onTestFinished(() => proxy.close())
+  const client = echo(proxy.port, 'ada')
+  resumable(client.connector.pusher)
+  const channel = client.private('orders')
+  const received: unknown[] = []
+  channel.listen('.shipped', (event: unknown) => received.push(event))
+  await new Promise<void>(resolve => channel.subscribed(resolve))
+  server.hub.broadcast(app.id, 'private-orders', 'shipped', { n: 1 })
+  await until(() => received.length === 1)
+  proxy.cutAll()
+  await until(() => server.stats().sockets === 0)
+  server.hub.broadcast(app.id, 'private-orders', 'shipped', { n: 2 })
+  await until(() => received.length === 2)
+  server.hub.broadcast(app.id, 'private-orders', 'shipped', { n: 3 })
+  await until(() => received.length === 3)
+  expect(received).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }])
 })

@@ -4,7 +4,7 @@ import { build } from 'vite'
 import { expect, onTestFinished, test } from 'vitest'
 import { type GapReason, resumable } from '../../src/client/resumable.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
-import { app, nextOf, pusherClient, type RunningServer, startServer, until } from './harness.ts'
+import { app, makeServer, nextOf, pusherClient, type RunningServer, startServer, until } from './harness.ts'
 
 const history = { size: 100, ttlMs: 60_000, bytes: 1_000_000 }
 
@@ -60,6 +60,24 @@ test('what it missed for good it is told of, and goes on', async () => {
   await until(() => got.length === 2)
   expect(got).toEqual([1, 5])
   expect(gaps).toEqual([['kept', 'position_expired']])
+})
+
+test('a router that was started anew has no history, and pages are told so', async () => {
+  const first = makeServer({ channels: { kept: { history } } })
+  const { port } = await first.listen()
+  const { got, gaps } = await page(port)
+  first.hub.broadcast(app.id, 'kept', 'e', { n: 1 })
+  await until(() => got.length === 1)
+  await first.close({ graceMs: 100 })
+  const second = makeServer({ channels: { kept: { history } } }, port)
+  await second.listen()
+  onTestFinished(() => second.close({ graceMs: 100 }))
+  second.hub.broadcast(app.id, 'kept', 'e', { n: 2 })
+  await until(() => gaps.length === 1)
+  second.hub.broadcast(app.id, 'kept', 'e', { n: 3 })
+  await until(() => got.length === 2)
+  expect(got).toEqual([1, 3])
+  expect(gaps).toEqual([['kept', 'epoch_changed']])
 })
 
 test('a channel that the page has left and comes back to begins anew', async () => {
