@@ -18,7 +18,9 @@ export function readBackplane(reader: ConfigReader, problems: Problem[]): Backpl
     }
     return { type, url: url ?? 'redis://localhost:6379', prefix: reader.text([key, 'prefix']) ?? 'signalbox' }
   }
-  for (const name of ['url', 'prefix']) {
+  // Without a `type` that alone is what is wrong.
+  const misplaced = reader.text([key, 'type']) === undefined ? [] : ['url', 'prefix']
+  for (const name of misplaced) {
     const path = [key, name]
     if (reader.value(path) === undefined || document?.isSound(path) !== true) continue
     const range = document.keyRangeOf(path)
