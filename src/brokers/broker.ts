@@ -10,6 +10,11 @@ export interface TopicPartitionOffset extends TopicPartition {
   readonly offset: number
 }
 
+export interface NewTopic {
+  readonly topic: string
+  readonly partitions: number
+}
+
 /** A record to write. Without `partition` the key decides, as Java's default partitioner does (murmur2); without key: any partition. */
 export interface OutgoingRecord {
   readonly topic: string
@@ -40,7 +45,9 @@ export interface Broker {
   /** Topics that exist, without internal ones. */
   listTopics(): Promise<readonly string[]>
   /** Creates the topics that do not exist yet. */
-  createTopics(topics: readonly { readonly topic: string; readonly partitions: number }[]): Promise<void>
+  createTopics(topics: readonly NewTopic[]): Promise<void>
+  /** Creates nothing: rejects where `createTopics` would. */
+  assertCreatable(topics: readonly NewTopic[]): Promise<void>
   /** First and next offset of every partition of a topic; an empty list for a topic that does not exist. */
   topicOffsets(topic: string): Promise<readonly { readonly partition: number; readonly low: number; readonly high: number }[]>
   /** Of every partition of a topic the first offset at or after a time, in epoch milliseconds; the next offset where nothing is as new. */

@@ -18,6 +18,11 @@ export function isRetryTopic(topic: string): boolean {
   return topic.includes(infix)
 }
 
+/** As the router makes it: several instances share its partitions. */
+export function newRetryTopic(topic: string): { readonly topic: string; readonly partitions: number } {
+  return { topic, partitions: 4 }
+}
+
 /** The topics that these routes of a file need, shortest wait first. */
 export function retryTopicsIn(file: SourceSection, group: string, routes: readonly RoutePlan[]): readonly RetryTopic[] {
   const policies = routes.flatMap(route => route.actions.map(action => action.retry)).filter(({ mode }) => mode === 'topics')

@@ -1,10 +1,7 @@
 import { type Broker, BrokerError } from '../brokers/broker.ts'
 import type { SubscriptionPlan, TopicSelector } from '../compiler/plan.ts'
-import { isRetryTopicOf } from '../compiler/retry-topics.ts'
+import { isRetryTopicOf, newRetryTopic } from '../compiler/retry-topics.ts'
 import type { EngineLog } from '../engine/ports.ts'
-
-/** Of a retry topic that is made here: its messages run side by side in each of them, and several instances share them. */
-const retryPartitions = 4
 
 /**
  * Everything that a subscription reads: its topics, and those of the group's own. Retry topics that are needed are made, and those that exist are
@@ -22,7 +19,7 @@ export async function prepareTopics(plan: SubscriptionPlan, broker: Broker, log:
 async function makeMissing({ name }: SubscriptionPlan, needed: readonly string[], broker: Broker, log: EngineLog): Promise<void> {
   if (needed.length === 0) return
   try {
-    await broker.createTopics(needed.map(topic => ({ topic, partitions: retryPartitions })))
+    await broker.createTopics(needed.map(newRetryTopic))
   } catch (error) {
     if (!isRefusal(error)) throw error
     log.error(

@@ -1,5 +1,6 @@
 import { type Broker, BrokerError } from '../brokers/broker.ts'
 import type { RoutePlan, RoutingPlan, SubscriptionPlan } from '../compiler/plan.ts'
+import { newRetryTopic } from '../compiler/retry-topics.ts'
 import { didYouMean } from '../config/did-you-mean.ts'
 import { problemAt, type SourceDocument, type ValuePath } from '../config/source-document.ts'
 import type { Problem } from '../diagnostics/problem.ts'
@@ -48,7 +49,7 @@ export async function checkLive({ plan, documents, routerFile, brokers }: LiveCh
 
 /** One place of a file that names a topic or a group. */
 interface Use {
-  readonly kind: 'read' | 'group' | 'emit' | 'dead-letter'
+  readonly kind: 'read' | 'group' | 'emit' | 'dead-letter' | 'retry'
   readonly name: string
   readonly document: SourceDocument
   readonly path: ValuePath
@@ -61,13 +62,14 @@ async function checkBroker(broker: Broker, name: string, uses: readonly Use[], p
   const refusals = new Map<string, string | undefined>()
   for (const use of uses) {
     if (use.kind === 'group' || existing.includes(use.name)) {
-      if (use.kind !== 'group' && use.kind !== 'read') continue
+      if (use.kind === 'emit' || use.kind === 'dead-letter') continue
       const key = `${use.kind}/${use.name}`
       if (!refusals.has(key))
         refusals.set(key, await refusalOf(use.kind === 'group' ? askGroup(broker, use.name) : askTopic(broker, name, use.name, topics)))
       const refusal = refusals.get(key)
       if (refusal !== undefined) problems.push(refused(use, refusal))
-    } else problems.push(await missingTopic(broker, name, use, existing))
+    } else if (use.kind === 'retry') problems.push(...(await missingRetryTopic(broker, use)))
+    else problems.push(await missingTopic(broker, name, use, existing))
   }
   for (const subscription of plan.subscriptions.filter(each => each.broker === name))
     problems.push(...silentPatterns(subscription, existing, uses))
@@ -120,6 +122,16 @@ async function missingTopic(broker: Broker, name: string, use: Use, existing: re
   })
 }
 
+/** The router makes its retry topics when it starts: a missing one is a problem only where it may not. */
+async function missingRetryTopic(broker: Broker, { name, document, path }: Use): Promise<readonly Problem[]> {
+  const refusal =
+    (await refusalOf(broker.topicOffsets(name).then(() => undefined))) ?? (await refusalOf(broker.assertCreatable([newRetryTopic(name)])))
+  if (refusal === undefined) return []
+  const message = `The retry topic \`${name}\` is not there to be seen and may not be made: ${refusal}`
+  const hint = 'Create it and let the router read and write it; where it is missing, a message that fails waits until it is there'
+  return [problemAt(document, path, 'broker-refused', message, { hint })]
+}
+
 function silentPatterns({ topics, file }: SubscriptionPlan, existing: readonly string[], uses: readonly Use[]): readonly Problem[] {
   const document = uses.find(use => use.document.file === file)?.document
   if (document === undefined) return []
@@ -148,7 +160,10 @@ function usesOf(plan: RoutingPlan, documents: readonly SourceDocument[], broker:
   return plan.subscriptions.flatMap(subscription => {
     const document = documents.find(({ file }) => file === subscription.file)
     if (document === undefined) return []
-    const own = subscription.broker === broker ? [...readUses(subscription, document), ...deadLetterUses(subscription, document)] : []
+    const own =
+      subscription.broker === broker
+        ? [...readUses(subscription, document), ...deadLetterUses(subscription, document), ...retryUses(subscription, document)]
+        : []
     return [...own, ...emitUses(subscription, document, broker)]
   })
 }
@@ -187,6 +202,24 @@ function deadLetterUses(subscription: SubscriptionPlan, document: SourceDocument
     for (const action of route.actions) add(action, [...path, 'actions', action.position, 'deadLetter'])
   }
   return [...uses.values()]
+}
+
+/** At the first `mode: topics` of the file; where router.yaml says it, at the file's topics. */
+function retryUses(subscription: SubscriptionPlan, document: SourceDocument): readonly Use[] {
+  if (subscription.role === 'fanout' || subscription.retryTopics.length === 0) return []
+  const holders: readonly ValuePath[] = [
+    ['defaults'],
+    ...routesOf(subscription).flatMap(({ route, path }) => [path, ...route.actions.map(({ position }) => [...path, 'actions', position])]),
+  ]
+  const path = holders.map(holder => [...holder, 'retry', 'mode']).find(each => valueAt(document, each) === 'topics') ?? ['topics']
+  return subscription.retryTopics.map(({ topic }) => ({ kind: 'retry', name: topic, document, path }))
+}
+
+function valueAt({ value }: SourceDocument, path: ValuePath): unknown {
+  return path.reduce<unknown>(
+    (at, part) => (typeof at === 'object' && at !== null && Object.hasOwn(at, part) ? Reflect.get(at, part) : undefined),
+    value,
+  )
 }
 
 function routesOf({ routes, unmatched }: SubscriptionPlan): readonly { readonly route: RoutePlan; readonly path: ValuePath }[] {

@@ -45,11 +45,24 @@ export function comparePlans(from: ComparedSide, to: ComparedSide): RoutingChang
     return subscriptionChanges(name, { plan: old, side: from }, { plan: now, side: to })
   })
   return {
-    changes,
+    changes: [...changes, ...orphans(from.plan, to.plan)],
     channels: difference(targetsOf(from.plan, 'channel'), targetsOf(to.plan, 'channel')),
     emits: difference(targetsOf(from.plan, 'topic'), targetsOf(to.plan, 'topic')),
     topics: difference(from.plan.subscriptions.flatMap(topicsOf), to.plan.subscriptions.flatMap(topicsOf)),
   }
+}
+
+/** Retry topics are a group's own: where no file has the group any more, nobody reads what waits in them. */
+function orphans(from: RoutingPlan, to: RoutingPlan): readonly RoutingChange[] {
+  const placeOf = ({ broker, group }: SubscriptionPlan) => JSON.stringify([broker, group])
+  const kept = new Set(to.subscriptions.map(placeOf))
+  return from.subscriptions
+    .filter(plan => plan.retryTopics.length > 0 && !kept.has(placeOf(plan)))
+    .map(({ name, group, retryTopics }) => ({
+      kind: to.subscriptions.some(other => other.name === name) ? 'changed' : 'removed',
+      subscription: name,
+      text: `nobody reads the retry topics of ${group} any more (${retryTopics.map(({ topic }) => topic).join(', ')}): what waits there stays there`,
+    }))
 }
 
 interface Version {

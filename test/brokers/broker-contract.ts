@@ -341,6 +341,16 @@ export function brokerContract({ open }: BrokerUnderTest): void {
     expect(receiver.received).toMatchObject([{ topic: optional, offset: 0 }])
   })
 
+  test('whether a topic can be made is asked without making it', async () => {
+    const broker = connect()
+    const topic = uniqueName('creatable')
+    await broker.assertCreatable([{ topic, partitions: 2 }])
+    expect(await broker.listTopics()).not.toContain(topic)
+    await broker.createTopics([{ topic, partitions: 2 }])
+    await broker.assertCreatable([{ topic, partitions: 2 }])
+    await expect(broker.assertCreatable([{ topic: 'no name', partitions: 2 }])).rejects.toMatchObject({ code: 'invalid-topic' })
+  })
+
   test('a pattern takes the topics that match, and new ones from their first record', async () => {
     const broker = connect()
     const prefix = uniqueName('pattern')

@@ -96,6 +96,28 @@ describeWithKafka('router validate --live', () => {
     expect(code).toBe(0)
   })
 
+  test('retry topics that are missing may be made, or the permission that is missing is said; nothing is made', async () => {
+    const file = `topics: orders\nordering: none\nroutes:\n  created:\n    event: order.created\n    actions:\n      - emit: seen\n        retry: { mode: topics, attempts: 3, delay: 500ms }\n`
+    const files = { 'router.yaml': routerYaml(kafka.address('PLAIN')), 'routes/orders.yaml': file }
+    expect(await validate(files)).toEqual({ code: 0, problems: [] })
+    const { code, problems } = await validate({ ...files, 'router.yaml': asBob() })
+    expect(code).toBe(1)
+    const at = (topic: string) => ({
+      code: 'broker-refused',
+      severity: 'error',
+      range: { start: { line: 8, column: 24 } },
+      message: expect.stringMatching(`${topic}.*Create`),
+    })
+    expect(problems).toMatchObject([at('shop.orders.signalbox-retry-500ms'), at('shop.orders.signalbox-retry-1s')])
+    const admin = kafkaClient([kafka.address('PLAIN')]).admin()
+    await admin.connect()
+    expect((await admin.listTopics()).filter(topic => topic.includes('retry'))).toEqual([])
+    await admin.createTopics({ waitForLeaders: true, topics: [{ topic: 'shop.orders.signalbox-retry-1s', numPartitions: 3 }] })
+    await admin.disconnect()
+    const { root } = await makeProject(files)
+    expect((await router(['validate', '--live'], { cwd: root })).stdout).toContain('kafka: shop.orders.signalbox-retry-1s has 3 partitions')
+  })
+
   test('says at its place in router.yaml that a broker cannot be reached', async () => {
     const { code, problems } = await validate({ 'router.yaml': routerYaml('127.0.0.1:1'), 'routes/orders.yaml': routes('orders') })
     expect(problems).toMatchObject([

@@ -95,6 +95,20 @@ describe('the change in words', () => {
     expect(changes[0]).toContain('→ 5 attempts of 5s')
   })
 
+  test('messages that wait in retry topics of a group that is gone', () => {
+    const file = (more: string) =>
+      `topics: orders\nordering: none\n${more}\nroutes: { a: { event: x, actions: [{ emit: copies, retry: { mode: topics, attempts: 2 } }] } }\n`
+    const texts = (from: Readonly<Record<string, string>>, to: Readonly<Record<string, string>>) =>
+      comparePlans(side(from), side(to)).changes.filter(({ text }) => text.startsWith('nobody reads'))
+    const old = { 'routes/shop.yaml': file('') }
+    const text = 'nobody reads the retry topics of shop.shop any more (shop.shop.signalbox-retry-500ms): what waits there stays there'
+    expect(texts(old, { 'routes/shop.yaml': file('group: other') })).toEqual([{ kind: 'changed', subscription: 'shop', text }])
+    expect(texts(old, { 'routes/orders.yaml': file('') })).toEqual([{ kind: 'removed', subscription: 'shop', text }])
+    // Renamed with its group kept, and without retry topics: what waits is still read.
+    expect(texts(old, { 'routes/orders.yaml': file('group: shop.shop') })).toEqual([])
+    expect(texts(old, { 'routes/shop.yaml': file('').replace('mode: topics, ', '') })).toEqual([])
+  })
+
   test('a handler’s code', () => {
     const files = { 'routes/shop.yaml': 'topics: orders\nroutes: { a: { actions: [{ invoke: h.ts }] } }\n' }
     const { changes } = comparePlans(side(files, { 'routes/h.ts': 'old' }), side(files, { 'routes/h.ts': 'new' }))

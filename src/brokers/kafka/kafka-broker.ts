@@ -6,6 +6,7 @@ import {
   type ConsumeOptions,
   type Consumer,
   groupActive,
+  type NewTopic,
   type OutgoingRecord,
   type RecordSink,
   type TopicPartitionOffset,
@@ -68,7 +69,15 @@ export class KafkaBroker implements Broker {
     return topics.filter(topic => !isInternalTopic(topic))
   }
 
-  async createTopics(topics: readonly { readonly topic: string; readonly partitions: number }[]): Promise<void> {
+  async createTopics(topics: readonly NewTopic[]): Promise<void> {
+    await this.#create(topics, false)
+  }
+
+  async assertCreatable(topics: readonly NewTopic[]): Promise<void> {
+    await this.#create(topics, true)
+  }
+
+  async #create(topics: readonly NewTopic[], validateOnly: boolean): Promise<void> {
     for (const { topic } of topics) assertTopicName(topic)
     await this.#ask('creating topics', async admin => {
       const existing = new Set(await admin.listTopics())
@@ -76,7 +85,8 @@ export class KafkaBroker implements Broker {
       if (missing.length === 0) return
       // Resolves to false where somebody else was faster.
       await admin.createTopics({
-        waitForLeaders: true,
+        validateOnly,
+        waitForLeaders: !validateOnly,
         topics: missing.map(({ topic, partitions }) => ({ topic, numPartitions: partitions })),
       })
     })

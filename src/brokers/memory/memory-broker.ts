@@ -5,11 +5,12 @@ import {
   type ConsumeOptions,
   type Consumer,
   groupActive,
+  type NewTopic,
   type OutgoingRecord,
   type RecordSink,
   type TopicPartitionOffset,
 } from '../broker.ts'
-import { isInternalTopic } from '../topic-name.ts'
+import { assertTopicName, isInternalTopic } from '../topic-name.ts'
 import { MemoryCluster } from './memory-cluster.ts'
 import type { MemoryGroup } from './memory-group.ts'
 import { MemoryMember } from './memory-member.ts'
@@ -53,9 +54,14 @@ export class MemoryBroker implements Broker {
     return this.#cluster.topics.filter(topic => !isInternalTopic(topic))
   }
 
-  async createTopics(topics: readonly { readonly topic: string; readonly partitions: number }[]): Promise<void> {
+  async createTopics(topics: readonly NewTopic[]): Promise<void> {
     this.#assertOpen()
     for (const { topic, partitions } of topics) this.#cluster.createTopic(topic, partitions)
+  }
+
+  async assertCreatable(topics: readonly NewTopic[]): Promise<void> {
+    this.#assertOpen()
+    for (const { topic } of topics) assertTopicName(topic)
   }
 
   async topicOffsets(topic: string): Promise<readonly { readonly partition: number; readonly low: number; readonly high: number }[]> {
