@@ -13,6 +13,32 @@ export async function readMessageFile(path: string, topic: string, shape: 'value
   return { ...record, key: key === null ? null : Buffer.from(String(key)), value: valueBytes(value), headers: headerBytes(path, headers) }
 }
 
+/**
+ * A dead letter, or a message that waits for a retry, as the message that the routes see when it comes back. Its headers say so: in a file as text,
+ * numbers in decimal. Undefined for any other message.
+ */
+export function originalOf({ headers, ...record }: SourceRecord): SourceRecord | undefined {
+  const text = (name: string): string | undefined => {
+    const value = Object.hasOwn(headers, name) ? headers[name] : undefined
+    return Buffer.isBuffer(value) ? value.toString('utf8') : undefined
+  }
+  const number = (name: string, otherwise: number): number => {
+    const digits = text(name)
+    return digits !== undefined && /^\d{1,15}$/.test(digits) ? Number(digits) : otherwise
+  }
+  const topic = text('kafka_dlt-original-topic')
+  if (topic === undefined) return undefined
+  const own = Object.entries(headers).filter(([name]) => !/^(kafka_dlt-|signalbox-|retry_topic-)/.test(name))
+  return {
+    ...record,
+    topic,
+    partition: number('kafka_dlt-original-partition', 0),
+    offset: number('kafka_dlt-original-offset', 0),
+    timestamp: number('kafka_dlt-original-timestamp', record.timestamp),
+    headers: Object.fromEntries(own),
+  }
+}
+
 async function readBytes(path: string): Promise<Buffer> {
   if (path === '-') return Buffer.from(await readAll(process.stdin), 'utf8')
   try {

@@ -50,6 +50,7 @@ describe('a dead letter that is sent back', () => {
           action(
             noting(notes, (scope, attempt) => ({
               topic: scope.topic,
+              partition: scope.partition,
               offset: scope.offset,
               key: scope.key,
               data: scope.data,
@@ -68,6 +69,7 @@ describe('a dead letter that is sent back', () => {
     expect(notes).toEqual([
       {
         topic: 'orders',
+        partition: 0,
         offset: 41,
         key: 'k',
         data: { a: 1 },

@@ -35,10 +35,15 @@ interface Shop {
   got(channel: string): readonly string[]
 }
 
-async function open(topic: string, routerYaml: string, options: Pick<RouterOptions, 'mode'>): Promise<Shop> {
+async function open(
+  topic: string,
+  routerYaml: string,
+  options: Pick<RouterOptions, 'mode'>,
+  file = routes(topic, inTopics),
+): Promise<Shop> {
   const project = await makeProject({
     'router.yaml': routerYaml,
-    'routes/orders.yaml': routes(topic, inTopics),
+    'routes/orders.yaml': file,
     'handlers/flaky.ts': flaky,
   })
   const router = await startRouter({ root: project.root, env: {}, log: pino({ level: 'silent' }), watch: false, ...options })
@@ -92,6 +97,29 @@ const apps = 'server: { port: 0, apps: [{ id: shop, key: shop-key, secret: not-a
 test('retry topics on the embedded broker', async () => {
   const shop = await open('orders', `name: shop\n${apps}\n`, { mode: 'dev' })
   await keepsItsWord(shop, 'orders')
+})
+
+test('conditions and templates see the place where a message was sent, not the retry topic that it comes back from', async () => {
+  const file = `topics: orders
+ordering: none
+routes:
+  all:
+    when: { topic: orders }
+    actions:
+      - invoke: ../handlers/flaky.ts
+        retry: ${inTopics}
+      - broadcast: { channel: done, data: { place: "{{topic}}/{{partition}}/{{offset}}" } }
+        when: { topic: orders }
+`
+  const { subscriber, send } = await open('orders', `name: shop\n${apps}\n`, { mode: 'dev' }, file)
+  await send('first', 0)
+  await send('second', 1)
+  await send('third', 2)
+  const places = () => subscriber.received.filter(({ channel }) => channel === 'done').map(({ data }) => Object(data).place)
+  await subscriber.until(() => places().length === 3)
+  const [partition] = /(?<=\/)\d+(?=\/)/.exec(String(places()[0])) ?? []
+  // One key, one partition.
+  expect(places().toSorted()).toEqual([0, 1, 2].map(offset => `orders/${partition}/${offset}`))
 })
 
 describeWithKafka('retry topics on Kafka', () => {

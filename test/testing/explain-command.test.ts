@@ -24,6 +24,28 @@ describe('router explain', () => {
     expect(code).toBe(1)
   })
 
+  test('a message on its way back, from a retry topic or as a dead letter, is explained as the one it was', async () => {
+    const file =
+      'topics: [orders]\nroutes:\n  all:\n    when: { topic: orders }\n    actions:\n      - broadcast: { channel: "at.{{topic}}.{{partition}}.{{offset}}", data: "{{headers}}" }\n'
+    const { root } = await makeProject({ 'routes/a.yaml': file })
+    const headers = {
+      trace: 't',
+      'kafka_dlt-original-topic': 'orders',
+      'kafka_dlt-original-partition': 3,
+      'kafka_dlt-original-offset': 41,
+      'retry_topic-attempts': 2,
+      'signalbox-route': 'a/all',
+    }
+    const input = JSON.stringify({ headers, key: 'k', value: { id: '1', event: 'made', data: {} } })
+    for (const from of [['--topic', 'shop.a.signalbox-retry-1s'], ['--topic', 'orders.dlq'], []]) {
+      const { code, stdout, stderr } = await router(['explain', '-', '--message', '--format', 'json', ...from], { cwd: root, input })
+      expect({ code, stderr }).toEqual({ code: 0, stderr: 'note: a message that comes back: the routes see it as orders/3/41\n' })
+      expect(JSON.parse(stdout).routes[0]).toMatchObject({ matched: true, actions: [{ channel: 'at.orders.3.41', data: { trace: 't' } }] })
+    }
+    const { stdout } = await router(['explain', '-', '--message', '--format', 'json', '--topic', 'orders'], { cwd: root, input })
+    expect(JSON.parse(stdout).routes[0].actions[0].channel).toBe('at.orders.0.0')
+  })
+
   test('a mistake in the file is shown with its place', async () => {
     const { root } = await makeProject({ 'routes/a.yaml': route, 'event.json': '{"value": }' })
     const { code, stdout, stderr } = await router(['explain', 'event.json', '--message'], { cwd: root })

@@ -38,9 +38,9 @@ async function explain(file: string, options: ExplainOptions): Promise<number> {
   const root = projectRoot(options)
   const [
     { draftBlueprint },
-    { explainMessage, explanationJson, hasRenderErrors },
+    { explainMessage, explanationJson, hasRenderErrors, readsTopic },
     { formatExplanation },
-    { readMessageFile },
+    { originalOf, readMessageFile },
     diagnostics,
   ] = await Promise.all([
     import('../../runtime/blueprint.ts'),
@@ -56,8 +56,15 @@ async function explain(file: string, options: ExplainOptions): Promise<number> {
     printError(formatPretty(errors, project.sources, { color: hasColor(process.stderr) }))
     return 1
   }
-  const topic = options.topic ?? onlyTopic(plan.subscriptions)
-  const record = await readMessageFile(file, topic, options.message === true ? 'message' : 'value')
+  const shape = options.message === true ? 'message' : 'value'
+  const carrier = await readMessageFile(file, options.topic ?? '', shape)
+  const isRead = plan.subscriptions.some(subscription => readsTopic(subscription, carrier.topic))
+  // A file that reads dead letters by the name of their topic sees them as they lie there.
+  const original = isRead ? undefined : originalOf(carrier)
+  const record = original ?? { ...carrier, topic: options.topic ?? onlyTopic(plan.subscriptions) }
+  const { topic } = record
+  if (original !== undefined)
+    printError(`note: a message that comes back: the routes see it as ${topic}/${record.partition}/${record.offset}`)
   const explanation = explainMessage(plan.subscriptions, record, { mocks: readMocks(options.mock ?? []) })
   if (options.format === 'json') print(JSON.stringify(explanationJson(explanation), null, 2))
   else print(formatExplanation(explanation, { color: hasColor(process.stdout) }))
