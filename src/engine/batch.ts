@@ -2,6 +2,7 @@ import type { ActionPlan, BatchMember, BatchOutcome, BatchUse } from '../compile
 import type { Assignment } from './assignment.ts'
 import { type AttemptRun, AttemptTimeout, isPermanent } from './attempt-run.ts'
 import type { ClaimGuard } from './claim-guard.ts'
+import type { SubscriptionCounters } from './counters.ts'
 import type { LaneTurn } from './lane-turn.ts'
 import type { MessageScope } from './message-scope.ts'
 import type { Cancel, Clock } from './ports.ts'
@@ -27,19 +28,23 @@ export class LeftBehind extends Error {
   override readonly name = 'LeftBehind'
 }
 
+type BatchCounters = Pick<SubscriptionCounters, 'batchCalls' | 'batchMessages'>
+
 /** The batches that messages can still join, one for each action of each version of the plan. */
 export class Batches {
   readonly #clock: Clock
+  readonly #counters: BatchCounters
   readonly #open = new WeakMap<ActionPlan, Batch>()
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, counters: BatchCounters) {
     this.#clock = clock
+    this.#counters = counters
   }
 
   open(action: ActionPlan, use: BatchUse): Batch {
     const known = this.#open.get(action)
     if (known?.isOpen === true) return known
-    const batch = new Batch(this.#clock, use, action.timeoutMs)
+    const batch = new Batch(this.#clock, this.#counters, use, action.timeoutMs)
     this.#open.set(action, batch)
     return batch
   }
@@ -51,6 +56,7 @@ export class Batches {
  */
 export class Batch {
   readonly #clock: Clock
+  readonly #counters: BatchCounters
   readonly #use: BatchUse
   readonly #timeoutMs: number
   readonly #members = new Set<Member>()
@@ -61,8 +67,9 @@ export class Batch {
   readonly #drains = new Map<Assignment, Cancel>()
   readonly #controller = new AbortController()
 
-  constructor(clock: Clock, use: BatchUse, timeoutMs: number) {
+  constructor(clock: Clock, counters: BatchCounters, use: BatchUse, timeoutMs: number) {
     this.#clock = clock
+    this.#counters = counters
     this.#use = use
     this.#timeoutMs = timeoutMs
     this.#cancel = clock.schedule(use.waitMs, () => this.#call())
@@ -134,6 +141,8 @@ export class Batch {
     }
     const members = [...this.#members]
     if (members.length === 0) return
+    this.#counters.batchCalls++
+    this.#counters.batchMessages += members.length
     this.#cancel = this.#clock.schedule(this.#timeoutMs, () => this.#timeOut())
     this.#use.call(members, this.#controller.signal).then(
       outcomes => this.#end(members, outcomes),

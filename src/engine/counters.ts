@@ -13,6 +13,9 @@ export class SubscriptionCounters {
   /** Messages that were written to a retry topic. */
   retriesInTopics = 0
   retryTopicFailures = 0
+  /** Calls of batch handlers, and the messages in them. */
+  batchCalls = 0
+  batchMessages = 0
   commits = 0
   commitFailures = 0
   deadLetterFailures = 0

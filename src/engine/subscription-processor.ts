@@ -84,7 +84,7 @@ export class SubscriptionProcessor implements LimitMember {
       counters: this.counters,
       places: this.#scheduler.places,
       breakers: new Breakers(options.ports, this.counters),
-      batches: new Batches(options.ports.clock),
+      batches: new Batches(options.ports.clock, this.counters),
       stopPartition: assignment => this.#stopPartition(assignment),
     }
     this.#limit?.join(this)

@@ -148,6 +148,18 @@ function subscriptionMetrics({ counter, gauge }: Families, subscriptions: Subscr
     each(s => s.retryTopics.writeFailures),
   )
   counter(
+    'signalbox_batch_calls_total',
+    'Calls of batch handlers',
+    one,
+    each(s => s.batches.calls),
+  )
+  counter(
+    'signalbox_batch_messages_total',
+    'Messages in calls of batch handlers',
+    one,
+    each(s => s.batches.messages),
+  )
+  counter(
     'signalbox_commit_failures_total',
     'Offset commits that did not arrive',
     one,

@@ -23,6 +23,8 @@ export interface SubscriptionSnapshot {
   readonly commitFailures: number
   readonly deadLetterWriteFailures: number
   readonly retryTopics: { readonly messages: number; readonly writeFailures: number }
+  /** Calls of batch handlers, and the messages in them. */
+  readonly batches: { readonly calls: number; readonly messages: number }
   readonly breakers: { readonly opened: number; readonly open: number }
   readonly idempotency: IdempotencySnapshot
   /** Actions of messages that wait at the moment because the history of their channel does not answer. */

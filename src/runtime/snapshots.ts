@@ -28,6 +28,7 @@ export function snapshotOf(runner: SubscriptionRunner): SubscriptionSnapshot {
     commitFailures: counters.commitFailures,
     deadLetterWriteFailures: counters.deadLetterFailures,
     retryTopics: { messages: counters.retriesInTopics, writeFailures: counters.retryTopicFailures },
+    batches: { calls: counters.batchCalls, messages: counters.batchMessages },
     breakers: { opened: counters.breakerOpened, open: counters.breakersOpen },
     idempotency: {
       waits: counters.idempotencyWaits,

@@ -56,6 +56,7 @@ describe('a batch', () => {
     await harness.clock.runOut()
     expect(data()).toEqual([['a1', 'a2', 'b1', 'a3', 'c1']])
     expect(harness.committed()).toBe(5)
+    expect(harness.processor.counters).toMatchObject({ batchCalls: 1, batchMessages: 5 })
   })
 
   test('holds messages without a key, which share one lane a partition', async () => {

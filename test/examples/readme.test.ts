@@ -26,7 +26,7 @@ test.each(projects)('%s: has no problems', async name => {
   expect(problems).toEqual([])
 })
 
-test.each(['switch-consumer', 'retries-and-dead-letters'])('%s: its own tests pass, and reach every route', async name => {
+test.each(['switch-consumer', 'retries-and-dead-letters', 'batch-inserts'])('%s: its own tests pass, and reach every route', async name => {
   const { code, stdout } = await router(['test'], { cwd: `${examples}/${name}` })
   expect(code, stdout).toBe(0)
   expect(stdout).not.toContain('never tested')

@@ -21,6 +21,7 @@ function subscription(changes: Partial<SubscriptionSnapshot> = {}): Subscription
     commitFailures: 0,
     deadLetterWriteFailures: 0,
     retryTopics: { messages: 0, writeFailures: 0 },
+    batches: { calls: 0, messages: 0 },
     breakers: { opened: 0, open: 0 },
     isUnshared: false,
     idempotency: { waits: 0, leasesLost: 0, storeFailures: 0, waitingForStore: 0, isUnshared: false },
@@ -80,6 +81,7 @@ describe('a subscription', () => {
       commitFailures: 9,
       deadLetterWriteFailures: 11,
       retryTopics: { messages: 12, writeFailures: 13 },
+      batches: { calls: 4, messages: 17 },
     })
     const { samples } = parse(await metricsOf({ subscriptions: () => [orders] }).text())
     const read = (name: string, labels = '') => samples.get(`${name}{subscription="orders"${labels}}`)
@@ -87,6 +89,8 @@ describe('a subscription', () => {
     expect(read('signalbox_messages_settled_total')).toBe(7)
     expect(read('signalbox_retry_topic_messages_total')).toBe(12)
     expect(read('signalbox_retry_topic_write_failures_total')).toBe(13)
+    expect(read('signalbox_batch_calls_total')).toBe(4)
+    expect(read('signalbox_batch_messages_total')).toBe(17)
     expect(read('signalbox_messages_unmatched_total')).toBe(1)
     expect(read('signalbox_messages_undecodable_total')).toBe(2)
     expect(read('signalbox_route_outcomes_total', ',route="orders/paid",outcome="dead_lettered"')).toBe(2)
