@@ -3,7 +3,7 @@ import type { SourceRecord } from '../../src/compiler/plan.ts'
 import { type ExplainOptions, explainMessage, explanationJson, hasRenderErrors } from '../../src/engine/explain.ts'
 import { formatExplanation } from '../../src/testing/format-explanation.ts'
 import { type CompileOptions, compileFiles } from '../compiler/compile-files.ts'
-import { envelope, record } from '../engine/plan-builders.ts'
+import { envelope, record } from './plan-builders.ts'
 
 const shop = `
 topics: [orders]
