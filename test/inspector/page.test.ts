@@ -132,6 +132,29 @@ describe.skipIf(!existsSync(executablePath))('the page in Chromium (needs /usr/b
     await rows(page).filter({ hasText: 'created → private-user.7' }).waitFor()
   })
 
+  test('a record with headers is sent again as it is: key, headers and value', async () => {
+    const { page, router } = await open()
+    const value = JSON.stringify({ order_id: 17, user_id: 7, total: 120 })
+    const headers = { ce_specversion: '1.0', ce_type: 'order.created', ce_source: 'shop', ce_id: 'one', trace: 'größer' }
+    const sent = await fetch(`http://127.0.0.1:${router.address.inspector?.port}/api/publish`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer of-the-command-line', 'content-type': 'application/json' },
+      body: JSON.stringify({ topic: 'orders', key: 'k7', raw: value, headers }),
+    })
+    expect(sent.ok).toBe(true)
+    await rows(page).filter({ hasText: 'created → private-user.7' }).click()
+    await page.getByRole('button', { name: 'Send again, edited' }).click()
+    await page.getByRole('heading', { name: 'Send the record again' }).waitFor()
+    expect(await page.getByLabel('Value the whole record, as it is').inputValue()).toBe(value)
+    await page.getByRole('button', { name: 'Send', exact: true }).click()
+    await page.getByText('Sent to orders').waitFor()
+    await expect.poll(() => rows(page).filter({ hasText: 'created → private-user.7' }).count(), patient).toBe(2)
+    await page.getByRole('tab', { name: 'Message' }).click()
+    await rows(page).first().click()
+    await page.getByText('größer').first().waitFor()
+    await page.getByRole('tabpanel').getByText('k7', { exact: true }).waitFor()
+  })
+
   test('what is not JSON is not sent, and a refusal is shown', async () => {
     const { page } = await open()
     const send = page.getByRole('button', { name: 'Send', exact: true })
