@@ -19,7 +19,10 @@ export interface HandlerEvent<Data = unknown> {
   readonly timestamp: number
 }
 
-/** What a handler can do besides returning a value. */
+/**
+ * What a handler can do besides returning a value. Members may be taken out of it (`const { emit, signal } = ctx`), but most are made when they are
+ * read: a copy by `{ ...ctx }` or Object.assign lacks them. Hand on `ctx` itself, or an object with the members by name.
+ */
 export interface HandlerContext {
   readonly log: HandlerLog
   /** Aborted when the attempt times out, its partition moves away or the router stops: pass it on to what you wait for. */

@@ -169,8 +169,14 @@ export class Recorder {
 
   /** What a batch handler does for one of its messages belongs to that message. */
   #contextAt(place: Place, context: HandlerContext): HandlerContext {
+    // A spread copy has none of what a context makes when it is read.
+    const { log, signal, attempt, idempotencyKey, with: parameters } = context
     return {
-      ...context,
+      log,
+      signal,
+      attempt,
+      idempotencyKey,
+      with: parameters,
       broadcast: (...given) => this.within(place, () => context.broadcast(...given)),
       emit: message => this.within(place, () => context.emit(message)),
     }

@@ -50,6 +50,17 @@ test('messages of one key come together too, in order; after one that fails the 
   expect(await run(`  - name: a\n${given}${expected}`)).toEqual([])
 })
 
+test('each message has a context that is whole', async () => {
+  const { root } = await makeProject({
+    'routes/orders.yaml': route,
+    'handlers/index.ts': `export default items => items.map(({ context: { log, signal, attempt, idempotencyKey, broadcast, emit, ...rest } }) =>
+  [typeof log.info, signal.aborted, attempt, idempotencyKey, typeof broadcast, typeof emit, JSON.stringify(rest)].join(' '))`,
+    'routes/orders.test.yaml': `tests:\n  - name: a\n    given: ${message(1)}\n    expect: { broadcasts: [{ data: 'function false 1 e1#orders/index#0 function function {"with":{}}' }] }\n`,
+  })
+  const { results } = await runTests({ root, env: {}, files: ['routes/orders.test.yaml'] })
+  expect(results.flatMap(({ failures }) => failures)).toEqual([])
+})
+
 test('a mock answers for each message', async () => {
   const mocks = '    mocks: { ../handlers/index.ts: { throws: down, times: 1, returns: found } }\n'
   const expected = '    expect: { broadcasts: [{ data: found }, { data: found }], attempts: 2, deadLetters: [] }\n'
