@@ -1,32 +1,24 @@
-import { randomBytes } from 'node:crypto'
 import { resolve } from 'node:path'
 import { createHttpClient } from '../actions/http-client.ts'
 import type { ActionPorts } from '../actions/ports.ts'
-import { BrokerError } from '../brokers/broker.ts'
 import type { RoutingPlan, SubscriptionPlan } from '../compiler/plan.ts'
-import { didYouMean } from '../config/did-you-mean.ts'
-import type { AppConfig, RouterConfig } from '../config/router-config.ts'
-import type { SubscriptionCounters } from '../engine/counters.ts'
+import type { RouterConfig } from '../config/router-config.ts'
 import { MessageLimit } from '../engine/message-limit.ts'
-import { createInspector, type Inspector, InspectorError } from '../inspector/inspector.ts'
-import { createMetrics } from '../observe/metrics.ts'
-import type { Hub } from '../realtime/hub.ts'
-import { ListenError } from '../realtime/listen.ts'
-import { createRealtimeServer, type RealtimeServer } from '../realtime/realtime-server.ts'
-import type { HotRealtimeConfig, ResolvedApp } from '../realtime/settings.ts'
+import type { Inspector } from '../inspector/inspector.ts'
+import type { RealtimeServer } from '../realtime/realtime-server.ts'
 import { describeDiff, diffPlans } from '../reload/plan-diff.ts'
-import { BrokerSet, eventRecord, rawRecord } from './broker-set.ts'
-import { assertChannelFeed } from './channel-feed.ts'
+import { actionPorts, type LateParts } from './action-ports.ts'
+import { BrokerSet, eventRecord } from './broker-set.ts'
 import { Fleet } from './fleet.ts'
-import { keepFrozen } from './frozen-config.ts'
 import { changedSubscriptions, type Generation, Generations } from './generations.ts'
 import { IdempotencyKeys } from './idempotency-keys.ts'
+import { createListeners, type Listeners, listen } from './listeners.ts'
 import { ProjectWatch } from './project-watch.ts'
 import type { OutgoingEvent, ReloadResult, RouterAddress, RouterOptions, RunningRouter } from './router-options.ts'
-import { snapshotOf } from './snapshots.ts'
+import { runnersOver } from './runners.ts'
 import { StartError } from './start-error.ts'
+import { StartSettings } from './start-settings.ts'
 import { Statistics, trafficOf } from './statistics.ts'
-import { SubscriptionRunner } from './subscription-runner.ts'
 import { systemClock } from './system-clock.ts'
 import { whenEmpty } from './when-empty.ts'
 
@@ -44,6 +36,7 @@ class Router implements RunningRouter {
   readonly done: Promise<void>
   readonly ready: Promise<void>
   readonly #options: RouterOptions
+  readonly #settings: StartSettings
   readonly #generations: Generations
   readonly #reloads = { applied: 0, rejected: 0 }
   readonly #stopping = new AbortController()
@@ -53,8 +46,6 @@ class Router implements RunningRouter {
   #isReady: () => void = () => {}
   #parts: Parts | undefined
   #address: RouterAddress = { host: '127.0.0.1', port: 0 }
-  #started: RouterConfig | undefined
-  #waiting: readonly string[] = []
   #reloading: Promise<unknown> = Promise.resolve()
   #stopped: Promise<void> | undefined
   #everReady = false
@@ -72,11 +63,12 @@ class Router implements RunningRouter {
     })
     const { maxMessages = 0 } = options
     this.#limit = maxMessages === 0 ? undefined : new MessageLimit(maxMessages, () => void this.stop())
+    this.#settings = new StartSettings(options)
     this.#generations = new Generations({
       root: resolve(options.root),
       env: options.env,
       mode: options.mode,
-      adjust: config => this.#adjust(config),
+      adjust: config => this.#settings.adjust(config),
       channels: options.channels,
       overrides: { batchSize: options.batchSize, timeoutMs: options.timeoutMs },
       onSecrets: secrets => this.#learnSecrets(secrets),
@@ -93,8 +85,8 @@ class Router implements RunningRouter {
   }
 
   async start(): Promise<void> {
-    const late: { hub: Hub | undefined; brokers: BrokerSet | undefined } = { hub: undefined, brokers: undefined }
-    const ports = this.#portsOver(late)
+    const late: LateParts = { hub: undefined, brokers: undefined }
+    const ports = actionPorts(late, this.#generations, this.#http, this.#options)
     const draft = await this.#generations.draft(ports)
     if (draft.kind !== 'ready') throw new StartError('problems', 'the configuration has problems', draft.kind === 'rejected' ? draft : {})
     const { generation } = draft
@@ -102,17 +94,29 @@ class Router implements RunningRouter {
     const root = resolve(this.#options.root)
     const keys = await IdempotencyKeys.open({ config: config.idempotency, root, log: this.#options.log }, generation.plan)
     const brokers = new BrokerSet({ clientId: config.name, log: this.#options.log, embedded: this.#isEmbedded })
-    const server = this.#createServer(config)
-    const inspector = this.#createInspector(config, brokers, server)
+    const listeners = this.#createListeners(config, brokers)
+    const { server, inspector } = listeners
     late.brokers = brokers
     late.hub = server.hub
-    const fleet = new Fleet((plan, counters) => this.#createRunner(plan, counters), config.shutdown.rebalanceMs)
+    const fleet = new Fleet(
+      runnersOver({
+        brokers,
+        keys,
+        limit: this.#limit,
+        log: this.#options.log,
+        observer: inspector?.observer,
+        isEmbedded: this.#isEmbedded,
+        config: () => this.#generation().project.router,
+        onJoined: () => this.#noteJoined(),
+      }),
+      config.shutdown.rebalanceMs,
+    )
     this.#parts = { ports, brokers, server, inspector, fleet, keys, watch: undefined }
-    this.#started = config
+    this.#settings.started(config)
     this.#generations.adopt(generation)
     this.#logWarnings(generation)
     try {
-      await this.#open(server, inspector)
+      this.#address = await listen(listeners)
     } catch (error) {
       await this.#closeParts()
       throw error
@@ -176,13 +180,13 @@ class Router implements RunningRouter {
     const previous = this.#generations.adopt(generation)
     const before: RoutingPlan = previous?.plan ?? { subscriptions: [] }
     const diff = diffPlans(before, plan)
-    server.updateConfig(this.#hotConfig(project.router))
+    server.updateConfig({ ...project.router.server, channels: project.router.channels })
     const applied = fleet.apply(diff)
     watch?.follow(project, generation.handlers.files)
     await applied
     if (previous !== undefined && previous.handlers !== generation.handlers) void this.#retireHandlers(previous)
     const changed = previous === undefined ? new Set<string>() : changedSubscriptions(previous, generation)
-    const waits = this.#waiting.map(key => `router.yaml: ${key} changed, which takes a restart`)
+    const waits = this.#settings.waiting.map(key => `router.yaml: ${key} changed, which takes a restart`)
     const summary = [...describeDiff(diff, changed), ...waits]
     return { kind: 'applied', generation: generation.number, summary, problems, sources: project.sources }
   }
@@ -215,74 +219,19 @@ class Router implements RunningRouter {
     await brokers.close()
   }
 
-  /** Ports that reach parts which are made later: actions are compiled before the server and the brokers exist. */
-  #portsOver(late: { hub: Hub | undefined; brokers: BrokerSet | undefined }): ActionPorts {
-    return {
-      broadcast: {
-        hasSubscribers: (...of) => late.hub?.hasSubscribers(...of) ?? false,
-        broadcast: (...event) => late.hub?.broadcast(...event),
-      },
-      emit: {
-        emit: async (broker, record) => {
-          if (late.brokers === undefined) throw new BrokerError('closed', 'the router has not started', { retriable: true })
-          await late.brokers.get(broker, this.#generation().project.router).produce(record)
-        },
-      },
-      handlers: this.#generations.handlers,
-      http: this.#http,
-      log: this.#options.log,
-    }
-  }
-
-  #createServer(config: RouterConfig): RealtimeServer {
-    const { log, mode } = this.#options
-    const metrics = createMetrics({
-      subscriptions: () => [...(this.#parts?.fleet.runners ?? [])].map(snapshotOf),
-      realtime: () => server.stats(),
-      reloads: () => ({ ...this.#reloads, generation: this.#generations.current?.number ?? 0 }),
-    })
-    const server: RealtimeServer = createRealtimeServer({
-      config: {
-        ...config.server,
-        apps: this.#resolveApps(config.server.apps),
-        channels: config.channels,
-        // What an embedded broker holds is this process's own, and so is whoever listens.
-        backplane: this.#isEmbedded ? { type: 'local' } : config.backplane,
-      },
-      log,
-      mode,
-      findModule: this.#generations.findAuthorize,
-      endpoints: {
-        ready: () => this.#readiness(),
-        metrics: async () => ({ contentType: metrics.contentType, body: await metrics.text() }),
-      },
-    })
-    return server
-  }
-
-  #createInspector(config: RouterConfig, brokers: BrokerSet, server: RealtimeServer): Inspector | undefined {
-    const { inspector, log } = this.#options
-    if (inspector === undefined) return undefined
-    const apps = config.server.apps.map(({ id }) => id)
-    return createInspector({
-      host: '127.0.0.1',
-      port: inspector.port,
-      token: inspector.token,
-      isGuarded: inspector.isGuarded,
-      log,
-      current: () => ({
-        app: config.name,
-        generation: this.#generations.current?.number ?? 0,
-        plan: this.#generations.current?.plan ?? { subscriptions: [] },
-      }),
-      channels: most => apps.flatMap(app => server.occupied(app, most)).slice(0, most),
+  #createListeners(config: RouterConfig, brokers: BrokerSet): Listeners {
+    return createListeners({
+      config,
+      options: this.#options,
+      isEmbedded: this.#isEmbedded,
+      brokers,
+      generations: this.#generations,
+      runners: () => this.#parts?.fleet.runners ?? [],
+      reloads: () => this.#reloads,
+      // Stays true through rebalances and outages: a load balancer must not cut the sockets for them.
+      isReady: () => this.#everReady && !this.#stopping.signal.aborted,
       secrets: () => this.#secrets,
-      onNews: inspector.onNews,
-      broker: this.#isEmbedded ? brokers.get(config.broker, config) : undefined,
-      publish: request => {
-        const record = 'raw' in request ? rawRecord(request) : eventRecord(request)
-        return brokers.get(config.broker, this.#generation().project.router).produce(record)
-      },
+      learnSecrets: secrets => this.#learnSecrets(secrets),
     })
   }
 
@@ -291,103 +240,10 @@ class Router implements RunningRouter {
     this.#options.onSecrets?.(secrets)
   }
 
-  async #open(server: RealtimeServer, inspector: Inspector | undefined): Promise<void> {
-    try {
-      const address = await server.listen()
-      this.#address = address
-      if (inspector === undefined) return
-      const { port } = await inspector.listen()
-      this.#address = { ...address, inspector: { host: '127.0.0.1', port } }
-    } catch (error) {
-      if (error instanceof ListenError || error instanceof InspectorError)
-        throw new StartError(error.code === 'port-in-use' ? 'port-in-use' : 'cannot-listen', error.message, {
-          hint: error.hint,
-          cause: error,
-        })
-      throw error
-    }
-  }
-
-  /** The part of the configuration that the realtime server takes over while it runs. */
-  #hotConfig(config: RouterConfig): HotRealtimeConfig {
-    return { ...config.server, channels: config.channels }
-  }
-
-  #createRunner(plan: SubscriptionPlan, counters: SubscriptionCounters | undefined): SubscriptionRunner {
-    const { log } = this.#options
-    const { project } = this.#generation()
-    const { brokers, keys, inspector } = this.#running()
-    const broker = brokers.get(plan.broker, project.router)
-    return new SubscriptionRunner({
-      plan,
-      broker,
-      counters,
-      ports: {
-        clock: systemClock,
-        random: Math.random,
-        log,
-        idempotency: keys,
-        observer: inspector?.observer,
-        writeDeadLetter: record => broker.produce(record),
-        writeRetry: record => broker.produce(record),
-      },
-      rebalanceMs: project.router.shutdown.rebalanceMs,
-      limit: this.#limit,
-      onJoined: () => this.#noteJoined(),
-      hasOwnKeys: () => keys.isUnshared,
-      hasOwnSockets: this.#isEmbedded || project.router.backplane.type === 'local',
-    })
-  }
-
   #noteJoined(): void {
     if (this.#everReady || !this.#running().fleet.allJoined) return
     this.#everReady = true
     this.#isReady()
-  }
-
-  /** Stays true through rebalances and outages: a load balancer must not cut the sockets for them. */
-  #readiness(): { readonly ok: boolean; readonly body: unknown } {
-    const ok = this.#everReady && !this.#stopping.signal.aborted
-    const subscriptions = [...(this.#parts?.fleet.runners ?? [])].map(({ processor, joined, connected }) => ({
-      name: processor.plan.name,
-      group: processor.plan.group,
-      joined,
-      connected,
-      partitions: [...processor.assignments].length,
-      lag: [...processor.assignments].reduce((sum, assignment) => sum + assignment.lag, 0),
-    }))
-    return { ok, body: { ready: ok, generation: this.#generations.current?.number ?? 0, subscriptions } }
-  }
-
-  /** Flags first; then, once started, what only a restart can change. */
-  #adjust(config: RouterConfig): RouterConfig {
-    const { broker, port, channels } = this.#options
-    if (broker !== undefined && !Object.hasOwn(config.brokers, broker)) {
-      const known = Object.keys(config.brokers)
-      const hint = didYouMean(broker, known)
-      throw new StartError('unknown-broker', `router.yaml defines no broker ${broker}`, {
-        hint: hint === undefined ? `it defines ${known.join(', ')}` : `did you mean ${hint}?`,
-      })
-    }
-    const flagged = { ...config, broker: broker ?? config.broker, server: { ...config.server, port: port ?? config.server.port } }
-    if (this.#started === undefined) {
-      if (channels !== undefined) assertChannelFeed(channels, flagged)
-      return flagged
-    }
-    const applied = keepFrozen(this.#started, flagged)
-    this.#waiting = applied.waiting
-    return applied.config
-  }
-
-  /** In `dev` a missing secret is made up; in `run` the configuration check has refused it already. */
-  #resolveApps(apps: readonly AppConfig[]): readonly ResolvedApp[] {
-    return apps.map(app => {
-      if (app.secret !== undefined) return { ...app, secret: app.secret }
-      const secret = randomBytes(16).toString('hex')
-      this.#learnSecrets([secret])
-      this.#options.log.warn({ app: app.id }, 'the app has no secret: one was made up for this run')
-      return { ...app, secret }
-    })
   }
 
   async #watchFiles({ project, handlers }: Generation): Promise<void> {
