@@ -27,7 +27,7 @@ export interface SubscriptionPlan {
   readonly ordering: Ordering
   readonly batch: BatchPolicy
   readonly envelope: EnvelopePlan
-  /** Lanes at work at once. */
+  /** Lanes whose actions run at once; what only waits does not count. */
   readonly concurrency: number
   readonly window: WindowPolicy
   /** Enabled routes in file order. */

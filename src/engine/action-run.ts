@@ -13,6 +13,7 @@ import type { MessageScope } from './message-scope.ts'
 import type { Guarded } from './once.ts'
 import { waitAfter } from './retry-delay.ts'
 import { moveToRetryTopic, type RouteProgress } from './retry-topic.ts'
+import type { Seat } from './seat.ts'
 
 /** One route at work on one message. Made only once something has to wait. */
 export interface RouteRun {
@@ -27,6 +28,8 @@ export interface RouteRun {
   readonly guarded: Guarded | undefined
   /** Undefined where its messages share no batch, or the message has several routes. */
   readonly turn: LaneTurn | undefined
+  /** Left while the route waits. */
+  readonly seat: Seat
   /** What the route's first action did before the message waited in a retry topic. */
   readonly progress: RouteProgress | undefined
   /** Of the `forEach` at work: what its elements answered. */
@@ -80,7 +83,7 @@ async function tryAgain(
   first: FirstTry | undefined,
   away: AwayWait,
 ): Promise<ActionEnd> {
-  const { assignment, execution } = run
+  const { assignment, execution, seat } = run
   const breaker = execution.breakers.of(run.route.id, action)
   const turn = element === undefined && run.turn?.heading === action ? run.turn : undefined
   let started = first
@@ -103,7 +106,7 @@ async function tryAgain(
       outcome = { error }
     }
     started = undefined
-    const fate = turn === undefined || batch === undefined ? 'own' : await fateOf(outcome, turn, batch, action)
+    const fate = turn === undefined || batch === undefined ? 'own' : await fateOf(run, outcome, turn, batch, action)
     if (fate !== 'own') {
       breaker?.leave(admission)
       if (fate === 'released') return { kind: 'released' }
@@ -114,20 +117,20 @@ async function tryAgain(
     }
     if ('value' in outcome) {
       breaker?.succeeded()
-      return atItsTurn(turn, { kind: 'value', value: outcome.value })
+      return atItsTurn(run, turn, { kind: 'value', value: outcome.value })
     }
     const failure = outcome.error
     if (keepsAttempt(failure)) {
       breaker?.leave(admission)
       turn?.again()
-      if (!(await away.pause(assignment, failure))) return { kind: 'released' }
+      if (!(await seat.awayFor(assignment, () => away.pause(assignment, failure)))) return { kind: 'released' }
       number--
       continue
     }
     const isUsedUp = breaker === undefined || tellBreaker(breaker, admission, failure, scope, batch)
     if (failure instanceof AttemptReleased) return { kind: 'released' }
     const isFinal = isPermanent(failure) || (isUsedUp && number >= action.retry.attempts)
-    if (isFinal) return atItsTurn(turn, { kind: 'failed', error: failure, attempts: number })
+    if (isFinal) return atItsTurn(run, turn, { kind: 'failed', error: failure, attempts: number })
     const inTopic = action.retry.mode === 'topics' && isUsedUp && !(failure instanceof LeaseLost)
     if (!inTopic) turn?.again()
     if (failure instanceof LeaseLost) return { kind: 'lease-lost' }
@@ -141,7 +144,7 @@ async function tryAgain(
       if (end !== 'refused') return { kind: end }
       turn?.again()
     }
-    if (!(await assignment.wait(retryInMs))) return { kind: 'released' }
+    if (!(await seat.awayFor(assignment, () => assignment.wait(retryInMs)))) return { kind: 'released' }
   }
 }
 
@@ -200,25 +203,51 @@ function admit(breaker: Breaker | undefined, turn: LaneTurn | undefined, run: Ro
     case 'behind':
       return 'go'
     case 'wait':
-      return turn.changed().then(() => admit(breaker, turn, run))
+      return run.seat
+        .behind(run.assignment, () => turn.changed())
+        .then(isLeaving => (isLeaving === 'released' ? 'released' : admit(breaker, turn, run)))
     case 'first':
     case undefined:
-      return breaker?.isOpen === true ? breaker.admit(run.assignment, sourceOf(run.scope.record)) : 'go'
+      return breaker?.isOpen === true ? admitBy(breaker, run) : 'go'
+  }
+}
+
+/** Waits away from its place, and asks again where the breaker has opened anew before there was one. */
+async function admitBy(breaker: Breaker, { assignment, scope, seat }: RouteRun): Promise<Admission> {
+  for (;;) {
+    seat.goAway()
+    const admission = await breaker.admit(assignment, sourceOf(scope.record))
+    if (admission === 'released') {
+      seat.comeBack()
+      return 'released'
+    }
+    if (!(await seat.untilBack(assignment))) {
+      breaker.leave(admission)
+      return 'released'
+    }
+    if (admission === 'probe' || !breaker.isOpen) return admission
   }
 }
 
 /** An earlier message of its key that failed in the same call makes this one run again, whatever became of it, unless a failure gives up the order. */
-function fateOf(outcome: BatchOutcome, turn: LaneTurn, batch: Batch, { retry }: ActionPlan): Fate | Promise<Fate> {
+function fateOf(
+  { assignment, seat }: RouteRun,
+  outcome: BatchOutcome,
+  turn: LaneTurn,
+  batch: Batch,
+  { retry }: ActionPlan,
+): Fate | Promise<Fate> {
   if ('error' in outcome && outcome.error instanceof LeftBehind) return 'again'
   if (retry.mode === 'topics') return 'own'
-  if (!('error' in outcome)) return turn.fateIn(batch)
-  return outcome.error instanceof AttemptReleased || outcome.error instanceof LeaseLost ? 'own' : turn.fateIn(batch)
+  if ('error' in outcome && (outcome.error instanceof AttemptReleased || outcome.error instanceof LeaseLost)) return 'own'
+  return turn.follows ? seat.behind(assignment, () => turn.fateIn(batch)) : 'own'
 }
 
 /** What comes after a call that messages of one key have shared, they do one after the other. */
-async function atItsTurn(turn: LaneTurn | undefined, end: ActionEnd): Promise<ActionEnd> {
+async function atItsTurn({ assignment, seat }: RouteRun, turn: LaneTurn | undefined, end: ActionEnd): Promise<ActionEnd> {
   turn?.through()
-  return turn === undefined || (await turn.untilFirst()) ? end : { kind: 'released' }
+  if (turn?.follows !== true) return end
+  return (await seat.behind(assignment, () => turn.untilFirst())) === true ? end : { kind: 'released' }
 }
 
 /** Why nothing more may start. */

@@ -4,6 +4,7 @@ import type { ClaimGuard } from './claim-guard.ts'
 import type { LaneTurn } from './lane-turn.ts'
 import { OffsetTracker } from './offset-tracker.ts'
 import type { Cancel, Clock } from './ports.ts'
+import type { Seat } from './seat.ts'
 
 /**
  * `active`: takes messages. `draining`: waits for no retry, and starts only what fills the gaps below messages that have run already: without them
@@ -24,6 +25,8 @@ export interface Lane {
   running: number
   /** The last of them; undefined where none can share a batch. */
   last: LaneTurn | undefined
+  /** Of the messages at work. */
+  seat: Seat | undefined
   /** The next message cannot go along with those at work. */
   mustWait: boolean
 }

@@ -5,9 +5,10 @@ import { LaneTurn } from './lane-turn.ts'
 import type { Started } from './message-run.ts'
 import { Places } from './places.ts'
 import type { Clock } from './ports.ts'
+import { Seat } from './seat.ts'
 
-/** Starts a message. `turn`: its place in its lane, where messages of one lane can share batches. */
-export type StartMessage = (assignment: Assignment, record: SourceRecord, turn: LaneTurn | undefined) => Started
+/** Starts a message, in `seat`. `turn`: its place in its lane, where messages of one lane can share batches. */
+export type StartMessage = (assignment: Assignment, record: SourceRecord, turn: LaneTurn | undefined, seat: Seat) => Started
 
 /** A message that had waited (in a lane, or for its actions) has ended. `tookMs`: how long its actions made it wait; undefined where they did not. */
 export type MessageEnded = (assignment: Assignment, record: SourceRecord, settlement: Settlement, tookMs: number | undefined) => void
@@ -16,7 +17,7 @@ export type MessageEnded = (assignment: Assignment, record: SourceRecord, settle
 const turnMs = 8
 
 /**
- * Lets messages of one key run one after the other and different keys side by side, with at most `concurrency` lanes at work (see Places).
+ * Lets messages of one key run one after the other and different keys side by side, with the actions of at most `concurrency` lanes running (see Places).
  * A lane exists only while something of its key runs or waits: messages that settle at once never make one. Several messages of a lane are at
  * work only where they go into one batch.
  */
@@ -26,8 +27,10 @@ export class LaneScheduler {
   /** Lanes at work of which more messages may come into the batch. */
   readonly #gathering = new Set<Lane>()
   #sharesBatches: boolean
-  /** Lanes at work. */
+  /** Of the lanes at work: those whose actions run. */
   readonly places: Places
+  /** For the next message: most settle at once, and leave it as it was. */
+  #seat: Seat
   /** A message starts: places that it leaves meanwhile are seen by who started it. */
   #starting = false
   /** The event loop has its turn; the ready lanes go on after it. */
@@ -42,6 +45,7 @@ export class LaneScheduler {
     this.places = new Places(clock, plan.concurrency, () => {
       if (!this.#starting) this.#fill()
     })
+    this.#seat = new Seat(this.places)
     this.#start = start
     this.#ended = ended
   }
@@ -68,11 +72,12 @@ export class LaneScheduler {
     }
     assignment.furthest = record.offset
     const turn = this.#sharesBatches ? new LaneTurn(undefined) : undefined
-    const running = this.#started(assignment, record, turn)
+    const seat = this.#seat
+    const running = this.#started(assignment, record, turn, seat)
     if (running === undefined) return true
     if (running === 'too-early') throw new Error('a message that follows none cannot be too early')
     assignment.tracker.open(record.offset)
-    this.#occupy(newLane(assignment, record, ordering, []), record, running, turn)
+    this.#occupy(newLane(assignment, record, ordering, []), record, running, turn, seat)
     return false
   }
 
@@ -94,19 +99,24 @@ export class LaneScheduler {
     return discarded
   }
 
-  #started(assignment: Assignment, record: SourceRecord, turn: LaneTurn | undefined): Started {
+  #started(assignment: Assignment, record: SourceRecord, turn: LaneTurn | undefined, seat: Seat): Started {
     this.#starting = true
     try {
-      return this.#start(assignment, record, turn)
+      seat.join()
+      const running = this.#start(assignment, record, turn, seat)
+      if (running === undefined || running === 'too-early') seat.leave()
+      return running
     } finally {
       this.#starting = false
     }
   }
 
-  #occupy(lane: Lane, record: SourceRecord, running: Promise<Settlement>, turn: LaneTurn | undefined): void {
+  #occupy(lane: Lane, record: SourceRecord, running: Promise<Settlement>, turn: LaneTurn | undefined, seat: Seat): void {
     const { assignment } = lane
     const startedAt = this.#clock.monotonic()
-    if (lane.running++ === 0) this.places.take()
+    if (seat === this.#seat) this.#seat = new Seat(this.places)
+    lane.seat = seat
+    lane.running++
     assignment.running++
     lane.last = turn
     void running.then(settlement => {
@@ -116,8 +126,8 @@ export class LaneScheduler {
       turn?.leave(settlement)
       this.#goOn(lane)
       if (assignment.state !== 'active') assignment.noteIdle()
-      if (lane.running === 0) this.places.leave()
-      else this.#fill()
+      seat.leave()
+      if (lane.running > 0) this.#fill()
     })
   }
 
@@ -179,7 +189,8 @@ export class LaneScheduler {
     if (gaps > 0) assignment.gaps--
     else if (record.offset > furthest) assignment.furthest = record.offset
     const turn = this.#sharesBatches ? new LaneTurn(lane.last) : undefined
-    const running = this.#started(assignment, record, turn)
+    const seat = lane.running > 0 && lane.seat !== undefined ? lane.seat : this.#seat
+    const running = this.#started(assignment, record, turn, seat)
     if (running === 'too-early') {
       turn?.leave('settled')
       lane.head--
@@ -193,7 +204,7 @@ export class LaneScheduler {
       lane.head = 0
     }
     if (running !== undefined) {
-      this.#occupy(lane, record, running, turn)
+      this.#occupy(lane, record, running, turn, seat)
       return true
     }
     turn?.leave('settled')
@@ -220,7 +231,7 @@ function laneOf(assignment: Assignment, record: SourceRecord, ordering: Ordering
 
 function newLane(assignment: Assignment, record: SourceRecord, ordering: Ordering, queue: SourceRecord[]): Lane {
   const key = laneKey(record, ordering)
-  const lane: Lane = { key, assignment, queue, head: 0, running: 0, last: undefined, mustWait: false }
+  const lane: Lane = { key, assignment, queue, head: 0, running: 0, last: undefined, seat: undefined, mustWait: false }
   if (key !== undefined) assignment.lanes.set(key, lane)
   return lane
 }

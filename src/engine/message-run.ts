@@ -8,6 +8,7 @@ import type { LaneTurn } from './lane-turn.ts'
 import { MessageScope } from './message-scope.ts'
 import { readReplay, readRetry, restOfRoute } from './replay.ts'
 import { runRoute } from './route-run.ts'
+import type { Seat } from './seat.ts'
 
 /**
  * How a message starts. Undefined: it is settled already. `too-early`: nothing was done, since messages of its lane are at work that it does
@@ -25,9 +26,10 @@ export function runMessage(
   plan: SubscriptionPlan,
   record: SourceRecord,
   turn: LaneTurn | undefined,
+  seat: Seat,
 ): Started {
   try {
-    const started = routeMessage(execution, assignment, plan, record, turn)
+    const started = routeMessage(execution, assignment, plan, record, turn, seat)
     if (started === undefined || started === 'too-early') return started
     return started.catch(error => refuseMessage(execution, assignment, plan, record, error))
   } catch (error) {
@@ -55,13 +57,14 @@ function routeMessage(
   plan: SubscriptionPlan,
   record: SourceRecord,
   turn: LaneTurn | undefined,
+  seat: Seat,
 ): Started {
-  if (!assignment.isRetry && assignment.topic !== plan.replayTopic) return routeRecord(execution, assignment, plan, record, turn)
-  return turn?.follows === true ? 'too-early' : replayMessage(execution, assignment, plan, record)
+  if (!assignment.isRetry && assignment.topic !== plan.replayTopic) return routeRecord(execution, assignment, plan, record, turn, seat)
+  return turn?.follows === true ? 'too-early' : replayMessage(execution, assignment, plan, record, seat)
 }
 
 /** A dead letter that was sent back, or a message whose next try is due: its route goes on where it failed. */
-function replayMessage(execution: Execution, assignment: Assignment, plan: SubscriptionPlan, record: SourceRecord): Started {
+function replayMessage(execution: Execution, assignment: Assignment, plan: SubscriptionPlan, record: SourceRecord, seat: Seat): Started {
   const replay = assignment.isRetry ? readRetry(record) : readReplay(record)
   const kind = assignment.isRetry ? 'retry' : 'replay'
   if (replay === undefined) {
@@ -70,7 +73,7 @@ function replayMessage(execution: Execution, assignment: Assignment, plan: Subsc
   }
   if (typeof replay === 'string') return giveUpMessage(execution, assignment, plan, plan.deadLetter, record, kind, replay)
   execution.ports.observer?.replayed(record, replay.record)
-  if (replay.route === undefined) return routeRecord(execution, assignment, plan, replay.record, undefined)
+  if (replay.route === undefined) return routeRecord(execution, assignment, plan, replay.record, undefined, seat)
   const rest = restOfRoute(plan, replay)
   const message = decodeMessage(plan, replay.record)
   if (message instanceof DecodeFailure) return refuseUndecodable(execution, assignment, plan, replay.record, message)
@@ -82,6 +85,7 @@ function replayMessage(execution: Execution, assignment: Assignment, plan: Subsc
       rest,
       replay.results === undefined ? message : message.withResults(replay.results),
       undefined,
+      seat,
       replay.progress,
     )
   const { record: original, route, action } = replay
@@ -116,22 +120,27 @@ function routeRecord(
   plan: SubscriptionPlan,
   record: SourceRecord,
   turn: LaneTurn | undefined,
+  seat: Seat,
 ): Started {
   const message = decodeMessage(plan, record)
   if (turn !== undefined && !takesItsTurn(turn, plan, message)) return 'too-early'
   if (message instanceof DecodeFailure) return refuseUndecodable(execution, assignment, plan, record, message)
   const routes = plan.match(message.event)
   const [only] = routes
-  if (only === undefined) return runUnmatched(execution, assignment, plan, message, turn)
-  if (routes.length === 1) return runRoute(execution, assignment, plan, only, message, turn)
+  if (only === undefined) return runUnmatched(execution, assignment, plan, message, turn, seat)
+  if (routes.length === 1) return runRoute(execution, assignment, plan, only, message, turn, seat)
   let waiting: Promise<Settlement>[] | undefined
   for (const route of routes) {
-    const settlement = runRoute(execution, assignment, plan, route, message, undefined, undefined, false)
-    if (settlement === undefined) continue
+    seat.join()
+    const settlement = runRoute(execution, assignment, plan, route, message, undefined, seat, undefined, false)
+    if (settlement === undefined) {
+      seat.leave()
+      continue
+    }
     waiting ??= []
     waiting.push(settlement)
   }
-  return waiting === undefined ? undefined : allOf(waiting)
+  return waiting === undefined ? undefined : allOf(waiting, seat)
 }
 
 /**
@@ -161,13 +170,14 @@ function runUnmatched(
   plan: SubscriptionPlan,
   message: MessageScope,
   turn: LaneTurn | undefined,
+  seat: Seat,
 ): Promise<Settlement> | undefined {
   switch (plan.unmatched.policy) {
     case 'ignore':
       execution.counters.unmatched++
       return undefined
     case 'actions':
-      return runRoute(execution, assignment, plan, plan.unmatched.route, message, turn)
+      return runRoute(execution, assignment, plan, plan.unmatched.route, message, turn, seat)
     case 'dead-letter':
       return giveUpMessage(
         execution,
@@ -207,7 +217,14 @@ async function giveUpMessage(
   return 'settled'
 }
 
-async function allOf(waiting: readonly Promise<Settlement>[]): Promise<Settlement> {
+/** Each route leaves when it ends; the last one's leave is the message's own. */
+async function allOf(waiting: readonly Promise<Settlement>[], seat: Seat): Promise<Settlement> {
+  let left = waiting.length
+  for (const route of waiting)
+    void route.then(() => {
+      if (--left > 0) seat.leave()
+    })
+  seat.leave()
   const settlements = await Promise.all(waiting)
   return settlements.includes('released') ? 'released' : 'settled'
 }

@@ -8,6 +8,7 @@ import { contentCheck, scopedKey } from './idempotency-key.ts'
 import type { MessageScope } from './message-scope.ts'
 import type { ClaimAnswer, IdempotencyPort } from './ports.ts'
 import { retryDelay } from './retry-delay.ts'
+import type { Seat } from './seat.ts'
 
 /** A route with `idempotency` on one message. */
 export interface OnceInput {
@@ -18,6 +19,7 @@ export interface OnceInput {
   readonly plan: IdempotencyPlan
   readonly scope: MessageScope
   readonly counters: RouteCounters
+  readonly seat: Seat
   /** The message has no other route: it leaves its place to another message while it waits for the store. */
   readonly isAlone: boolean
   /** Runs the actions, or goes on with them where the lease was lost. Undefined: `guarded.end` says how they ended. */
@@ -63,8 +65,8 @@ export function runOnce(input: OnceInput): Promise<Settlement> | undefined {
   return new Once(input, port, key, check).run()
 }
 
-/** Where the message is while the store is asked: in its place, or away from it. */
-type Whereabouts = 'in-place' | 'claiming' | 'completing'
+/** Where the message is: in its place, or away from it while it waits for the store, or for a key that somebody else works on. */
+type Whereabouts = 'in-place' | 'claiming' | 'completing' | 'elsewhere'
 
 class Once {
   readonly #input: OnceInput
@@ -161,9 +163,10 @@ class Once {
   async #untilPlaced({ guard }: Guarded): Promise<boolean> {
     if (this.#enter()) return true
     guard.hold()
-    const { assignment, execution } = this.#input
-    const isPlaced = await assignment.pause(resume => execution.places.wait(resume))
-    if (isPlaced) this.#whereabouts = 'in-place'
+    const { assignment, execution, seat } = this.#input
+    if (this.#whereabouts === 'claiming') execution.places.claimWaits()
+    const isPlaced = await assignment.pause(resume => seat.whenPlaced(resume))
+    if (isPlaced) this.#leaveStore()
     else this.#comeBack()
     return isPlaced
   }
@@ -189,6 +192,7 @@ class Once {
             return 'released'
           }
           if (busy++ === 0) execution.counters.idempotencyWaits++
+          this.#waitElsewhere()
           waitMs = retryDelay(busyWaits, busy, execution.ports.random)
         } catch (error) {
           this.#failed(error)
@@ -280,23 +284,42 @@ class Once {
     if (!isAlone || this.#whereabouts === to) return
     this.#comeBack()
     this.#whereabouts = to
-    if (to === 'claiming') execution.places.claim()
-    else execution.places.complete()
+    if (to === 'claiming') execution.places.claimBegins()
+    else execution.places.completionBegins()
+    this.#input.seat.goAway()
+  }
+
+  /** Waits for as long as somebody else has the key: it counts neither among those at work nor among those that wait for the store. */
+  #waitElsewhere(): void {
+    const { execution, seat } = this.#input
+    const from = this.#whereabouts
+    this.#whereabouts = 'elsewhere'
+    if (from === 'in-place') seat.goAway()
+    else if (from === 'claiming') execution.places.claimIsHeld()
   }
 
   /** Takes a place for the actions; false where there is none. */
   #enter(): boolean {
-    if (this.#whereabouts !== 'claiming') return true
-    if (!this.#input.execution.places.enter()) return false
+    if (this.#whereabouts === 'in-place') return true
+    const { execution, seat } = this.#input
+    if (!seat.tryBack()) return false
+    const wasClaiming = this.#whereabouts === 'claiming'
     this.#whereabouts = 'in-place'
+    if (wasClaiming) execution.places.claimFits()
     return true
   }
 
   /** Back in its place, whatever the store has said. */
   #comeBack(): void {
+    if (this.#whereabouts === 'in-place') return
+    this.#leaveStore()
+    this.#input.seat.comeBack()
+  }
+
+  #leaveStore(): void {
     const { places } = this.#input.execution
-    if (this.#whereabouts === 'claiming') places.giveUpClaim()
-    else if (this.#whereabouts === 'completing') places.completed()
+    if (this.#whereabouts === 'claiming') places.claimEnds()
+    else if (this.#whereabouts === 'completing') places.completionEnds()
     this.#whereabouts = 'in-place'
   }
 

@@ -1,14 +1,15 @@
-import type { Cancel, Clock } from './ports.ts'
+import type { Clock } from './ports.ts'
+import type { Seat } from './seat.ts'
 
 /** Most messages that may wait for the idempotency store at once. */
 const mostWithStore = 1_024
 
-/** Longest time that granted claims start their actions before sockets, timers and heartbeats get their turn, in ms. */
+/** Longest time that messages which come back start their actions before sockets, timers and heartbeats get their turn, in ms. */
 const turnMs = 8
 
 /**
- * The places of one subscription: so many messages may be at work at once. One that only waits for the idempotency store leaves its place to
- * another, so that a round trip to the store costs it time and the others nothing. It takes a place again before its actions start.
+ * The places of one subscription: so many messages may be at work at once. One that only waits leaves its place to another (see Seat), so that a wait
+ * costs it time and the others nothing. It takes a place again before its actions go on, and then comes before those that have not started.
  */
 export class Places {
   readonly #clock: Clock
@@ -25,8 +26,8 @@ export class Places {
    * the actions keep up with.
    */
   #ahead: number
-  /** Claims granted that wait for a place, in order. */
-  readonly #waiting = new Set<() => void>()
+  /** Back from a wait, without a place yet, in order. */
+  readonly #queue = new Set<Seat>()
   /** The turn's end on the monotonic clock; undefined while none has begun. */
   #turnEndsAt: number | undefined
 
@@ -46,7 +47,7 @@ export class Places {
 
   /** Another message may start. */
   get isOpen(): boolean {
-    return this.#taken < this.#limit && this.#waiting.size === 0 && this.#claiming < this.#ahead && this.#withStore < this.#mostWithStore
+    return this.#taken < this.#limit && this.#queue.size === 0 && this.#claiming < this.#ahead && this.#withStore < this.#mostWithStore
   }
 
   get #mostWithStore(): number {
@@ -62,57 +63,67 @@ export class Places {
     this.#freed()
   }
 
-  /** The message waits for its claim, away from its place. Ends with `enter` or `giveUpClaim`. */
-  claim(): void {
-    this.#claiming++
-    this.#withStore++
-    this.leave()
-  }
-
-  /** The claim is granted: takes a place for the actions. False: there is none now, `wait` for it. */
-  enter(): boolean {
-    if (this.#taken >= this.#limit || this.#waiting.size > 0 || this.#turnIsOver()) return false
-    this.#ahead = Math.min(this.#ahead + 1, this.#mostWithStore)
-    this.giveUpClaim()
-    // One claim less on its way: another message may ask for its own.
-    this.#onFree()
+  /** Takes a place for what comes back from a wait. False: there is none now, or others wait for one. */
+  tryTake(): boolean {
+    if (this.#taken >= this.#limit || this.#queue.size > 0 || this.#turnIsOver()) return false
+    this.#taken++
     return true
   }
 
-  /** Calls back once when the place is taken. What it answers takes the message out of the queue. */
-  wait(entered: () => void): Cancel {
-    this.#ahead = Math.max(this.#limit, this.#ahead >> 1)
-    this.#waiting.add(entered)
-    return () => this.#waiting.delete(entered)
+  /** Gets its place in its turn. */
+  queue(seat: Seat): void {
+    this.#queue.add(seat)
   }
 
-  /** Back in its place, whatever became of the claim. */
-  giveUpClaim(): void {
-    this.#claiming--
-    this.#return()
+  unqueue(seat: Seat): void {
+    this.#queue.delete(seat)
   }
 
-  /** The message waits for its completion to be stored, away from its place, until `completed`. */
-  complete(): void {
+  /** A message waits for its claim, away from its place, until `claimEnds`. */
+  claimBegins(): void {
+    this.#claiming++
     this.#withStore++
-    this.leave()
   }
 
-  completed(): void {
-    this.#return()
-  }
-
-  #return(): void {
+  /** Its actions start, or it does not wait for the store any more. */
+  claimEnds(): void {
+    this.#claiming--
     this.#withStore--
-    this.#taken++
+  }
+
+  /** Somebody else has the key: others may be asked for. */
+  claimIsHeld(): void {
+    this.claimEnds()
+    this.#onFree()
+  }
+
+  /** A claim that was granted has found a place at once: others may be asked for. */
+  claimFits(): void {
+    this.#ahead = Math.min(this.#ahead + 1, this.#mostWithStore)
+    this.claimEnds()
+    this.#onFree()
+  }
+
+  /** A claim that was granted has to wait for a place. */
+  claimWaits(): void {
+    this.#ahead = Math.max(this.#limit, this.#ahead >> 1)
+  }
+
+  /** A message waits for its completion to be stored, away from its place, until `completionEnds`. */
+  completionBegins(): void {
+    this.#withStore++
+  }
+
+  completionEnds(): void {
+    this.#withStore--
   }
 
   #freed(): void {
-    for (const entered of this.#waiting) {
+    for (const seat of this.#queue) {
       if (this.#taken >= this.#limit || this.#turnIsOver()) return
-      this.#waiting.delete(entered)
-      this.giveUpClaim()
-      entered()
+      this.#queue.delete(seat)
+      this.#taken++
+      seat.placed()
     }
     this.#onFree()
   }

@@ -9,6 +9,7 @@ import type { LaneTurn } from './lane-turn.ts'
 import type { MessageScope } from './message-scope.ts'
 import { type Guarded, runOnce } from './once.ts'
 import type { RouteProgress } from './retry-topic.ts'
+import type { Seat } from './seat.ts'
 
 /**
  * Runs a route on a message. Synchronous (undefined: settled) as long as no action waits and none fails: the hot path of broadcasts
@@ -22,11 +23,12 @@ export function runRoute(
   route: RoutePlan,
   message: MessageScope,
   turn: LaneTurn | undefined,
+  seat: Seat,
   progress?: RouteProgress,
   isAlone = true,
 ): Promise<Settlement> | undefined {
   try {
-    const running = startRoute(execution, assignment, place, route, message, turn, progress, isAlone)
+    const running = startRoute(execution, assignment, place, route, message, turn, seat, progress, isAlone)
     // The function is made for what waits alone.
     return running === undefined ? undefined : running.catch(error => refuseFault(execution, assignment, place, route, message, error))
   } catch (error) {
@@ -59,6 +61,7 @@ function startRoute(
   route: RoutePlan,
   message: MessageScope,
   turn: LaneTurn | undefined,
+  seat: Seat,
   progress: RouteProgress | undefined,
   isAlone: boolean,
 ): Promise<Settlement> | undefined {
@@ -73,7 +76,8 @@ function startRoute(
       return refuseRoute(execution, assignment, place, route, message, { type: 'invalid-data', message: wrong, stack: undefined })
   }
   const { idempotency } = route
-  if (idempotency === undefined) return startActions(execution, assignment, place, route, message, turn, counters, undefined, progress)
+  if (idempotency === undefined)
+    return startActions(execution, assignment, place, route, message, turn, seat, counters, undefined, progress)
   return runOnce({
     execution,
     assignment,
@@ -81,10 +85,11 @@ function startRoute(
     route,
     plan: idempotency,
     scope: message,
+    seat,
     counters,
     // Messages of a lane that share a batch share its place.
     isAlone: isAlone && turn === undefined,
-    start: guarded => startActions(execution, assignment, place, route, message, turn, counters, guarded, progress)?.then(ignore),
+    start: guarded => startActions(execution, assignment, place, route, message, turn, seat, counters, guarded, progress)?.then(ignore),
     refuse: cause => refuseRoute(execution, assignment, place, route, message, cause),
   })
 }
@@ -97,6 +102,7 @@ function startActions(
   route: RoutePlan,
   message: MessageScope,
   turn: LaneTurn | undefined,
+  seat: Seat,
   counters: RouteCounters,
   guarded: Guarded | undefined,
   progress: RouteProgress | undefined,
@@ -123,6 +129,7 @@ function startActions(
           place,
           guarded,
           turn,
+          seat,
           progress,
           values: [],
           acted,
@@ -155,6 +162,7 @@ function startActions(
           place,
           guarded,
           turn,
+          seat,
           progress,
           values: [],
           acted,

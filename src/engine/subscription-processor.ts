@@ -75,7 +75,7 @@ export class SubscriptionProcessor implements LimitMember {
       options.ports.clock,
       options.plan,
       options.ports.observer === undefined
-        ? (assignment, record, turn) => runMessage(this.#execution, assignment, this.#plan, record, turn)
+        ? (assignment, record, turn, seat) => runMessage(this.#execution, assignment, this.#plan, record, turn, seat)
         : this.#startObserved(options.ports.observer),
       (assignment, record, settlement, tookMs) => this.#ended(assignment, record, settlement, tookMs),
     )
@@ -292,10 +292,10 @@ export class SubscriptionProcessor implements LimitMember {
   }
 
   #startObserved(observer: EngineObserver): StartMessage {
-    return (assignment, record, turn) => {
+    return (assignment, record, turn, seat) => {
       const plan = this.#plan
       observer.started(plan, record)
-      const running = runMessage(this.#execution, assignment, plan, record, turn)
+      const running = runMessage(this.#execution, assignment, plan, record, turn, seat)
       if (running === undefined) observer.ended(plan, record, 'settled')
       if (running === undefined || running === 'too-early') return running
       return running.then(settlement => {

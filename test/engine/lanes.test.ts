@@ -75,10 +75,10 @@ async function play({ ordering, concurrency, messages, picks, deliveries }: Scen
         )
     }
     await harness.clock.settle()
-    check(harness, atWork, concurrency)
+    check(atWork, concurrency)
     for (const end of atWork.splice(0, (picks[from % picks.length] ?? 0) % 3)) finish(end)
     await harness.clock.settle()
-    check(harness, atWork, concurrency)
+    check(atWork, concurrency)
   }
 
   for (let step = 0; ; step++) {
@@ -91,7 +91,7 @@ async function play({ ordering, concurrency, messages, picks, deliveries }: Scen
     atWork.splice(atWork.indexOf(next), 1)
     finish(next)
     await harness.clock.settle()
-    check(harness, atWork, concurrency)
+    check(atWork, concurrency)
     expectBusy(harness, atWork, ordering, concurrency)
   }
 
@@ -108,17 +108,16 @@ async function play({ ordering, concurrency, messages, picks, deliveries }: Scen
   }
 }
 
-function check(harness: Harness, atWork: readonly AtWork[], concurrency: number): void {
+function check(atWork: readonly AtWork[], concurrency: number): void {
   expect(atWork.length).toBeLessThanOrEqual(concurrency)
-  expect([...harness.processor.assignments].reduce((sum, { running }) => sum + running, 0)).toBeLessThanOrEqual(concurrency)
 }
 
-/** No place stays empty while an idle lane has something to do. */
+/** No place stays empty while a message has not started. What waits for a retry has none. */
 function expectBusy(harness: Harness, atWork: readonly AtWork[], ordering: Ordering, concurrency: number): void {
   if (ordering !== 'none') return
   const open = [...harness.processor.assignments].reduce((sum, { tracker }) => sum + tracker.openCount, 0)
-  const waitingForRetry = [...harness.processor.assignments].reduce((sum, { running }) => sum + running, 0) - atWork.length
-  expect(atWork.length + waitingForRetry).toBe(Math.min(concurrency, open))
+  const started = [...harness.processor.assignments].reduce((sum, { running }) => sum + running, 0)
+  if (open > started) expect(atWork.length).toBe(concurrency)
 }
 
 describe('lanes', () => {
