@@ -76,4 +76,43 @@ describe('run --inspector-port', () => {
     expect(code).toBe(2)
     expect(stderr).toContain('--inspector-port needs a token of at least 16 characters in SIGNALBOX_INSPECTOR_TOKEN')
   })
+
+  test('shows the messages of routes to whoever has the token, and nothing to others', async () => {
+    const { root } = await makeProject({
+      'router.yaml': routerYaml.replace('server:', 'brokers: { local: { type: memory } }\nserver:'),
+      'routes/a.yaml': routes,
+    })
+    const token = 'a-token-of-24-characters'
+    const args = ['run', '--port', '0', '--inspector-port', '0', '--broker', 'local']
+    const run = new RunningCommand(args, { cwd: root, env: { ...env, SIGNALBOX_INSPECTOR_TOKEN: token } })
+    const [, port] = await run.says(/"inspector":\{"host":"127\.0\.0\.1","port":(\d+)\}/)
+    await run.says(/"msg":"ready/)
+    const address = `http://127.0.0.1:${port}`
+    for (const path of ['/', '/page/main.js', '/api/state', '/api/publish', '/?token=another-token-of-24-char']) {
+      expect((await fetch(`${address}${path}`)).status, path).toBe(401)
+    }
+    const opened = await fetch(`${address}/?token=${token}`, { redirect: 'manual' })
+    expect([opened.status, opened.headers.get('location')]).toEqual([303, '/'])
+    const cookie = String(opened.headers.get('set-cookie')?.split(';')[0])
+    const page = await fetch(address, { headers: { cookie } })
+    expect([page.status, (await page.text()).includes('/page/main.js')]).toEqual([200, true])
+    const record = { topic: 'orders', event: 'order.created', data: { order_id: 17 } }
+    const sent = await fetch(`${address}/api/publish`, {
+      method: 'POST',
+      headers: { cookie, authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify(record),
+    })
+    expect(sent.ok).toBe(true)
+    const stream = await fetch(`${address}/api/stream`, { headers: { cookie } })
+    let heard = ''
+    for await (const part of stream.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+      heard += part
+      if (/"route":"a\/created","state":"took"/.test(heard)) break
+    }
+    expect(heard).not.toContain(env.APP_SECRET)
+    run.send('SIGTERM')
+    const { code, stderr } = await run.ended
+    expect(code).toBe(0)
+    expect(stderr).not.toContain(token)
+  })
 })
