@@ -39,6 +39,31 @@ interface Stage {
   readonly requested: string[]
 }
 
+/** Runs in the page: each text whose contrast to its background is under 4.5:1, with both colours. Fails where it finds no text. */
+const faintTexts = `(() => {
+  const parts = colour => colour.match(/[\\d.]+/g).map(Number)
+  const light = ([r, g, b]) => {
+    const [x, y, z] = [r, g, b].map(each => (each / 255 <= 0.04045 ? each / 255 / 12.92 : ((each / 255 + 0.055) / 1.055) ** 2.4))
+    return 0.2126 * x + 0.7152 * y + 0.0722 * z
+  }
+  const behind = element => {
+    for (let at = element; at !== null; at = at.parentElement) {
+      const colour = parts(getComputedStyle(at).backgroundColor)
+      if ((colour[3] ?? 1) === 1) return colour
+    }
+    return [255, 255, 255]
+  }
+  const hasText = element => [...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim() !== '')
+  const texts = [...document.body.querySelectorAll('*:not(svg *)')].filter(element => hasText(element) && element.checkVisibility())
+  if (texts.length < 20) throw new Error('the page is empty')
+  return texts.flatMap(element => {
+    const [front, back] = [parts(getComputedStyle(element).color), behind(element)]
+    const [dark, bright] = [light(front), light(back)].sort((one, other) => one - other)
+    const contrast = (bright + 0.05) / (dark + 0.05)
+    return contrast < 4.5 ? [element.textContent.trim() + ': ' + front + ' on ' + back + ' is ' + contrast.toFixed(2)] : []
+  })
+})()`
+
 describe.skipIf(!existsSync(executablePath))('the page in Chromium (needs /usr/bin/chromium)', () => {
   let browser: Browser
 
@@ -255,6 +280,29 @@ describe.skipIf(!existsSync(executablePath))('the page in Chromium (needs /usr/b
     await rows(page).filter({ hasText: 'payment.made' }).click()
     await page.getByText('✓ done').waitFor()
     expect(complaints).toEqual([])
+  })
+
+  test.each(['light', 'dark'] as const)('all text stands out from what is behind it (WCAG AA), %s', async colorScheme => {
+    const { page, router, project } = await open(undefined, { watch: false })
+    await page.emulateMedia({ colorScheme })
+    await router.publish(payment({ bad: true }))
+    await router.publish(order(60))
+    await project.write('routes/shop.yaml', shopYaml.replace('actions:', 'actionss:'))
+    await router.reload()
+    await page.getByRole('heading', { name: 'Change rejected' }).waitFor()
+    for (const message of ['no route took it', 'shop.dlq']) {
+      await rows(page).filter({ hasText: message }).click()
+      await page.getByText('Dead-lettered to shop.dlq').or(page.getByText('does not hold at')).waitFor()
+      expect(await page.evaluate(faintTexts)).toEqual([])
+    }
+    for (const name of ['Send', 'Channels']) {
+      await page.getByRole('tab', { name }).click()
+      expect(await page.evaluate(faintTexts)).toEqual([])
+    }
+    await page.getByRole('button', { name: 'Pause' }).click()
+    await page.getByRole('button', { name: 'Help on the keyboard' }).click()
+    await page.getByRole('dialog', { name: 'Keyboard' }).waitFor()
+    expect(await page.evaluate(faintTexts)).toEqual([])
   })
 
   test('asks for nothing outside its own address', async () => {
