@@ -17,14 +17,16 @@ const keys = 1_000
 const longestRunMs = 300_000
 const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
-/** Not JSON, data of null, data of the wrong type, data too large, one that the handler refuses for good. */
+/** A record without a value, not JSON, data of null, data of the wrong type, data too large, one that the handler refuses for good. */
 const poisons = [
+  () => null,
   n => `{"id":"${n}","event":"step","data":`,
   n => JSON.stringify({ id: String(n), event: 'step', data: null }),
   n => JSON.stringify({ id: String(n), event: 'step', data: { sequence: 'first' } }),
   n => JSON.stringify({ id: String(n), event: 'step', data: { sequence: n, text: 'x'.repeat(2_000) } }),
   n => JSON.stringify({ id: String(n), event: 'step', data: { sequence: n, refuse: true } }),
 ]
+const poisonOf = n => poisons[Math.floor(n / 100) % poisons.length](n)
 const clean = n => JSON.stringify({ id: String(n), event: 'step', data: { sequence: n, text: 'a step' } })
 const schema = JSON.stringify({
   type: 'object',
@@ -56,18 +58,18 @@ try {
   await admin.connect()
   const name = `faults-${process.pid}`
   await fill(`${name}-clean`, clean)
-  await fill(`${name}-poisoned`, n => (n % 100 === 3 ? (poisons[Math.floor(n / 100) % poisons.length]?.(n) ?? '') : clean(n)))
+  await fill(`${name}-poisoned`, n => (n % 100 === 3 ? poisonOf(n) : clean(n)))
   const ratios = { poison: [], hangs: [], throws: [] }
   for (let round = 0; round < rounds; round++) {
     const settled = async topic => {
       const run = `${topic}-${round}`
       const rate = await measure(run, topic, { WORK_MS: '0', FAULTY: '' }, whenSettled)
-      return { rate, letters: await countLetters(`${run}.dlq`) }
+      return { rate, letters: await readLetters(`${run}.dlq`) }
     }
     const [none, some] = [await settled(`${name}-clean`), await settled(`${name}-poisoned`)]
     ratios.poison.push(some.rate / none.rate)
     console.log(
-      `poison: ${Math.round(some.rate)} messages/s, without ${Math.round(none.rate)}; dead letters ${some.letters} of ${messages / 100}, without ${none.letters}`,
+      `poison: ${Math.round(some.rate)} messages/s, without ${Math.round(none.rate)}; dead letters ${some.letters.length} of ${messages / 100}, not byte-identical ${changed(some.letters)}, without ${none.letters.length}`,
     )
     const others = async FAULTY => measure(`${name}-${FAULTY || 'works'}-${round}`, `${name}-clean`, { WORK_MS: '5', FAULTY }, whenTold)
     const works = await others('')
@@ -77,7 +79,6 @@ try {
       console.log(`one key in a hundred ${fault}: other keys done in ${Math.round(ms)} ms, without in ${Math.round(works)} ms`)
     }
   }
-  const median = list => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)].toFixed(2)
   console.log(`throughput with poison to without: median ${median(ratios.poison)}`)
   for (const fault of ['hangs', 'throws'])
     console.log(`time of other keys where one in a hundred ${fault} to without: median ${median(ratios[fault])}`)
@@ -118,6 +119,7 @@ envelope: event
 defaults: { timeout: 300ms, retry: { attempts: 3, backoff: fixed, delay: 100ms, jitter: none }, breaker: off, deadLetter: ${run}.dlq }
 routes:
   step: { event: step, schema: ../schemas/step.json, actions: [{ invoke: ../handlers/step.mjs }] }
+unmatched: dead-letter
 `,
     'schemas/step.json': schema,
     'handlers/step.mjs': handler,
@@ -165,9 +167,51 @@ async function whenTold({ tell, endsAt }) {
   throw new Error('the keys that work were not done in time')
 }
 
-async function countLetters(topic) {
+/** Key and value of everything in the topic, as bytes. */
+async function readLetters(topic) {
   const offsets = await admin.fetchTopicOffsets(topic)
-  return offsets.reduce((sum, { low, high }) => sum + Number(high) - Number(low), 0)
+  const count = offsets.reduce((sum, { low, high }) => sum + Number(high) - Number(low), 0)
+  const letters = []
+  if (count === 0) return letters
+  const consumer = client.consumer({ groupId: `${topic}-reader` })
+  try {
+    await consumer.connect()
+    await consumer.subscribe({ topic, fromBeginning: true })
+    await new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error('the dead letters could not be read in time')), 60_000)
+      const eachMessage = async ({ message: { key, value } }) => {
+        if (letters.push({ key, value }) < count) return
+        clearTimeout(timer)
+        resolve()
+      }
+      consumer.run({ eachMessage }).catch(reject)
+    })
+  } finally {
+    await consumer.disconnect()
+  }
+  return letters
+}
+
+/** How many of the letters and the poisons do not pair up, byte for byte. */
+function changed(letters) {
+  const bytes = (key, value) => `${key} ${value === null ? 'none' : `=${Buffer.from(value).toString('base64')}`}`
+  const left = new Map()
+  for (let n = 3; n < messages; n += 100) {
+    const sent = bytes(n % keys, poisonOf(n))
+    left.set(sent, (left.get(sent) ?? 0) + 1)
+  }
+  for (const { key, value } of letters) {
+    const found = bytes(key, value)
+    left.set(found, (left.get(found) ?? 0) - 1)
+  }
+  return [...left.values()].reduce((sum, count) => sum + Math.abs(count), 0)
+}
+
+/** Of an even number: the mean of the two in the middle. */
+function median(list) {
+  const sorted = list.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return (sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2).toFixed(2)
 }
 
 async function freePort() {
