@@ -1,6 +1,7 @@
+import { actionsOf, sectionsWithActions, topicRetries } from './action-sections.ts'
 import type { DeadLetterPolicy } from './plan.ts'
 import type { Policies } from './policies.ts'
-import { isMap, SourceSection } from './source-section.ts'
+import type { SourceSection } from './source-section.ts'
 
 /** What a subscription that every instance reads for itself cannot have, with the reason. */
 const workOnly: Readonly<Record<string, string>> = {
@@ -13,23 +14,19 @@ const workOnly: Readonly<Record<string, string>> = {
 
 /** Reports all that `role: fanout` excludes: it only broadcasts, once in every instance, to the sockets there. */
 export function checkFanout(file: SourceSection): void {
-  const routes = file.section('routes')
-  const withActions = [...routes.keys().map(name => routes.section(name)), file.section('unmatched')]
+  const withActions = sectionsWithActions(file)
   const actions = withActions.flatMap(actionsOf)
   for (const section of [file, file.section('defaults'), ...withActions, ...actions])
     for (const [key, reason] of Object.entries(workOnly))
       if (section.isReadable(key))
         section.report.atKey(section.pathOf(key), 'fanout', `\`${key}\` has no place under \`role: fanout\`: ${reason}`, 'Remove it')
-  for (const section of [file.section('defaults'), ...withActions, ...actions]) {
-    const retry = section.section('retry')
-    if (retry.isReadable('mode') && retry.value('mode') === 'topics')
-      retry.report.at(
-        retry.pathOf('mode'),
-        'fanout',
-        '`mode: topics` has no place under `role: fanout`: retry topics belong to a group, and every process reads without one',
-        'Remove it',
-      )
-  }
+  for (const retry of topicRetries(file))
+    retry.report.at(
+      retry.pathOf('mode'),
+      'fanout',
+      '`mode: topics` has no place under `role: fanout`: retry topics belong to a group, and every process reads without one',
+      'Remove it',
+    )
   if (file.value('unmatched') === 'dead-letter')
     file.report.at(
       file.pathOf('unmatched'),
@@ -46,14 +43,6 @@ export function checkFanout(file: SourceSection): void {
           `\`role: fanout\` only broadcasts: \`${key}\` would run once in every instance`,
           'Move it to a file with role: work',
         )
-}
-
-function actionsOf(route: SourceSection): readonly SourceSection[] {
-  const list = route.value('actions')
-  if (!Array.isArray(list)) return []
-  return list.flatMap((value: unknown, index) =>
-    isMap(value) ? new SourceSection(route.report, [...route.pathOf('actions'), index], value) : [],
-  )
 }
 
 /** Bad messages are counted and skipped, and retries wait in memory, whatever the app's defaults say. */

@@ -1,7 +1,8 @@
 import type { Problem } from '../diagnostics/problem.ts'
+import { topicRetries } from './action-sections.ts'
 import { topicNameFault } from './name-place.ts'
 import type { RetryPolicy, RetryTopic, RoutePlan, RoutingPlan } from './plan.ts'
-import { SourceSection } from './source-section.ts'
+import type { SourceSection } from './source-section.ts'
 
 const infix = '.signalbox-retry-'
 
@@ -39,21 +40,13 @@ const orderHint = 'Where the order of a key does not matter, say `ordering: none
 
 /** Reports every `mode: topics` of a file that keeps an order otherwise. */
 export function reportOrderGivenUp(file: SourceSection): void {
-  const routes = file.section('routes')
-  const withActions = [...routes.keys().map(name => routes.section(name)), file.section('unmatched')]
-  const actions = withActions.flatMap(route =>
-    route.elements('actions').map(({ path, value }) => new SourceSection(file.report, path, value)),
-  )
-  for (const section of [file.section('defaults'), ...withActions, ...actions]) {
-    const retry = section.section('retry')
-    if (retry.isReadable('mode') && retry.value('mode') === 'topics')
-      file.report.warn(
-        retry.pathOf('mode'),
-        'retry-order',
-        '`mode: topics` gives up the order of a key: while a message waits for its next try, later ones of its key go ahead',
-        orderHint,
-      )
-  }
+  for (const retry of topicRetries(file))
+    file.report.warn(
+      retry.pathOf('mode'),
+      'retry-order',
+      '`mode: topics` gives up the order of a key: while a message waits for its next try, later ones of its key go ahead',
+      orderHint,
+    )
 }
 
 /** The same where router.yaml says it for all files. */
