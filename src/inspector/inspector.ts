@@ -29,6 +29,8 @@ export interface InspectorOptions {
   current(): { readonly app: string; readonly generation: number; readonly plan: RoutingPlan }
   /** Channels with subscribers, at most `most`. */
   channels(most: number): readonly OccupiedChannel[]
+  /** Where browsers of the first app connect on loopback: the page listens there as well. Undefined: it does not. */
+  realtime?(): { readonly key: string; readonly port: number } | undefined
   /** Values that nothing that leaves here may show. */
   secrets(): readonly string[]
   /** Told of messages too: a terminal's lines. `hide` replaces secrets in a text. */
@@ -159,7 +161,7 @@ function listen(server: Server, { host, port }: InspectorOptions): Promise<{ rea
 }
 
 async function answer(context: Context, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  for (const [name, value] of securityHeaders) response.setHeader(name, value)
+  for (const [name, value] of securityHeaders(context.options)) response.setHeader(name, value)
   try {
     checkSource(request)
     if (context.options.isGuarded === true && !letIn(context, request, response)) return
@@ -251,7 +253,7 @@ function sendMessage(context: Context, id: string, response: ServerResponse): vo
 
 function stateOf({ options, lastReload, start }: Context): object {
   const { app, generation, plan } = options.current()
-  return { ...describePlan(app, generation, plan), reload: lastReload ?? null, start }
+  return { ...describePlan(app, generation, plan), realtime: options.realtime?.() ?? null, reload: lastReload ?? null, start }
 }
 
 function stateMessage(context: Context): LiveMessage {
@@ -268,11 +270,19 @@ function sendRedacted({ redact }: Context, response: ServerResponse, body: objec
   send(response, 200, 'application/json; charset=utf-8', redact(JSON.stringify(body)))
 }
 
-const securityHeaders: readonly (readonly [string, string])[] = [
-  [
-    'content-security-policy',
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-  ],
+function securityHeaders({ realtime }: InspectorOptions): readonly (readonly [string, string])[] {
+  const port = realtime?.()?.port
+  const servers = port === undefined ? '' : ['127.0.0.1', 'localhost'].map(host => ` ws://${host}:${port} http://${host}:${port}`).join('')
+  return [
+    [
+      'content-security-policy',
+      `default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'${servers}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+    ],
+    ...fixedHeaders,
+  ]
+}
+
+const fixedHeaders: readonly (readonly [string, string])[] = [
   ['x-content-type-options', 'nosniff'],
   ['referrer-policy', 'no-referrer'],
   ['cross-origin-resource-policy', 'same-origin'],

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
 export interface PageFile {
@@ -25,6 +26,8 @@ const pageScripts = [
   'format',
   'help-dialog',
   'html',
+  'live-listener',
+  'live-panel',
   'message-panel',
   'reload-panel',
   'router-link',
@@ -46,6 +49,11 @@ export const pageFiles: ReadonlyMap<string, PageFile> = new Map([
   ...pageStyles.map(name => [`/page/${name}.css`, fromPage(`${name}.css`, 'css')] as const),
   ['/page/icon.svg', fromPage('icon.svg', 'svg')],
   ...pageScripts.map(name => [`/page/${name}.js`, script(() => new URL(`${name}.js`, pageFolder))] as const),
+  // The package has no `exports`, so its browser build can be named.
+  [
+    '/page/pusher.js',
+    { contentType: contentTypes.js, read: () => readFile(createRequire(import.meta.url).resolve('pusher-js/dist/web/pusher.min.js')) },
+  ],
   ...Object.entries(libraries).map(([name, path]) => [path, script(() => import.meta.resolve(name))] as const),
 ])
 

@@ -30,6 +30,8 @@ export interface ListenersOptions {
   reloads(): { readonly applied: number; readonly rejected: number }
   /** Joined once, and not stopping. */
   isReady(): boolean
+  /** Where the router listens, once it does. */
+  address(): RouterAddress
   secrets(): readonly string[]
   learnSecrets(secrets: readonly string[]): void
 }
@@ -101,6 +103,7 @@ function createPage(of: ListenersOptions, server: RealtimeServer): Inspector | u
       plan: generations.current?.plan ?? { subscriptions: [] },
     }),
     channels: most => apps.flatMap(app => server.occupied(app, most)).slice(0, most),
+    realtime: () => whereBrowsersConnect(of),
     secrets: () => of.secrets(),
     onNews: inspector.onNews,
     broker: of.isEmbedded ? brokers.get(config.broker, config) : undefined,
@@ -109,6 +112,12 @@ function createPage(of: ListenersOptions, server: RealtimeServer): Inspector | u
       return brokers.get(config.broker, generations.current?.project.router ?? config).produce(record)
     },
   })
+}
+
+/** In production nobody but users listens. */
+function whereBrowsersConnect({ config, options, address }: ListenersOptions): { readonly key: string; readonly port: number } | undefined {
+  const [app] = config.server.apps
+  return options.mode === 'dev' && app !== undefined ? { key: app.key, port: address().port } : undefined
 }
 
 /** In `dev` a missing secret is made up; in `run` the configuration check has refused it already. */

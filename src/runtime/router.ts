@@ -11,6 +11,7 @@ import { actionPorts, type LateParts } from './action-ports.ts'
 import { BrokerSet, eventRecord } from './broker-set.ts'
 import { Fleet } from './fleet.ts'
 import { changedSubscriptions, type Generation, Generations } from './generations.ts'
+import { hotConfig } from './hot-config.ts'
 import { IdempotencyKeys } from './idempotency-keys.ts'
 import { createListeners, type Listeners, listen } from './listeners.ts'
 import { ProjectWatch } from './project-watch.ts'
@@ -117,6 +118,7 @@ class Router implements RunningRouter {
     this.#logWarnings(generation)
     try {
       this.#address = await listen(listeners)
+      listeners.server.updateConfig(hotConfig(config, this.#options.mode, this.#address))
     } catch (error) {
       await this.#closeParts()
       throw error
@@ -180,7 +182,7 @@ class Router implements RunningRouter {
     const previous = this.#generations.adopt(generation)
     const before: RoutingPlan = previous?.plan ?? { subscriptions: [] }
     const diff = diffPlans(before, plan)
-    server.updateConfig({ ...project.router.server, channels: project.router.channels })
+    server.updateConfig(hotConfig(project.router, this.#options.mode, this.#address))
     const applied = fleet.apply(diff)
     watch?.follow(project, generation.handlers.files)
     await applied
@@ -230,6 +232,7 @@ class Router implements RunningRouter {
       reloads: () => this.#reloads,
       // Stays true through rebalances and outages: a load balancer must not cut the sockets for them.
       isReady: () => this.#everReady && !this.#stopping.signal.aborted,
+      address: () => this.#address,
       secrets: () => this.#secrets,
       learnSecrets: secrets => this.#learnSecrets(secrets),
     })

@@ -3,7 +3,7 @@ import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { RouterOptions, RunningRouter } from '../../src/runtime/router-options.ts'
 import type { TestProject } from '../support/project.ts'
-import { start, subscriberOf } from '../support/running-router.ts'
+import { routerYaml, start, subscriberOf } from '../support/running-router.ts'
 
 const executablePath = '/usr/bin/chromium'
 const patient = { timeout: 20_000 }
@@ -72,8 +72,12 @@ describe.skipIf(!existsSync(executablePath))('the page in Chromium (needs /usr/b
   })
   afterAll(() => browser.close())
 
-  async function open(before?: (router: RunningRouter) => Promise<void>, options: Partial<RouterOptions> = {}): Promise<Stage> {
-    const files = { 'routes/shop.yaml': shopYaml, 'handlers/bank.ts': bank }
+  async function open(
+    before?: (router: RunningRouter) => Promise<void>,
+    options: Partial<RouterOptions> = {},
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<Stage> {
+    const files = { 'routes/shop.yaml': shopYaml, 'handlers/bank.ts': bank, ...more }
     const { router, project } = await start(files, { inspector: { port: 0, token: 'of-the-command-line' }, ...options })
     await before?.(router)
     const page = await browser.newPage({ viewport: { width: 1360, height: 860 } })
@@ -182,6 +186,7 @@ describe.skipIf(!existsSync(executablePath))('the page in Chromium (needs /usr/b
 
   test('what is not JSON is not sent, and a refusal is shown', async () => {
     const { page } = await open()
+    await page.getByRole('tab', { name: 'Send' }).click()
     const send = page.getByRole('button', { name: 'Send', exact: true })
     await page.getByLabel('Data JSON').fill('{user_id: 7}')
     await send.click()
@@ -244,6 +249,25 @@ describe.skipIf(!existsSync(executablePath))('the page in Chromium (needs /usr/b
     await expect.poll(() => rows(page).count(), patient).toBe(1)
   })
 
+  test('the page listens with pusher-js as browsers do, while it shows what arrives', async () => {
+    const { page, router, complaints } = await open(
+      undefined,
+      {},
+      {
+        'router.yaml': `${routerYaml}  origins: [https://shop.example]\n`,
+      },
+    )
+    const arrived = page.getByLabel('Events that arrived').getByRole('listitem')
+    await router.publish(order(120))
+    await page.getByRole('heading', { name: 'What a browser gets connected' }).waitFor()
+    // Nobody could be subscribed to a channel before it was known.
+    await expect.poll(() => router.publish(order(120)).then(() => arrived.count()), patient).toBeGreaterThan(0)
+    expect(await arrived.first().textContent()).toMatch(/^order\.confirmed private-user\.7 .*\{"order":17\}$/)
+    await page.getByRole('tab', { name: 'Channels' }).click()
+    await page.getByRole('button', { name: /private-user.7 0 subscribers/ }).waitFor()
+    expect(complaints).toEqual([])
+  })
+
   test('the picture shows the flow, and the way of the chosen message', async () => {
     const { page, router } = await open()
     await page.getByRole('img', { name: '2 topics, 2 routes, 5 outputs' }).waitFor()
@@ -295,7 +319,7 @@ describe.skipIf(!existsSync(executablePath))('the page in Chromium (needs /usr/b
       await page.getByText('Dead-lettered to shop.dlq').or(page.getByText('does not hold at')).waitFor()
       expect(await page.evaluate(faintTexts)).toEqual([])
     }
-    for (const name of ['Send', 'Channels']) {
+    for (const name of ['Send', 'Channels', 'Browser']) {
       await page.getByRole('tab', { name }).click()
       expect(await page.evaluate(faintTexts)).toEqual([])
     }
@@ -305,14 +329,15 @@ describe.skipIf(!existsSync(executablePath))('the page in Chromium (needs /usr/b
     expect(await page.evaluate(faintTexts)).toEqual([])
   })
 
-  test('asks for nothing outside its own address', async () => {
+  test('asks for nothing but of its own address and the realtime server', async () => {
     const { page, router, requested } = await open()
     await router.publish(order(120))
     await rows(page).first().click()
     await page.getByText('takes it', { exact: true }).waitFor()
     const { origin } = new URL(page.url())
     expect(requested.length).toBeGreaterThan(15)
-    expect(requested.filter(url => new URL(url).origin !== origin)).toEqual([])
+    const origins = [origin, `http://127.0.0.1:${router.address.port}`]
+    expect(requested.filter(url => !origins.includes(new URL(url).origin))).toEqual([])
   })
 
   test('says when the router is gone', async () => {

@@ -3,6 +3,7 @@ import { ChannelList } from './channel-list.js'
 import { FlowChart } from './flow-chart.js'
 import { HelpDialog } from './help-dialog.js'
 import { html } from './html.js'
+import { LivePanel } from './live-panel.js'
 import { MessagePanel } from './message-panel.js'
 import { ReloadPanel } from './reload-panel.js'
 import { SendForm } from './send-form.js'
@@ -14,6 +15,7 @@ const tabs = [
   ['message', 'Message'],
   ['send', 'Send'],
   ['channels', 'Channels'],
+  ['live', 'Browser'],
 ]
 
 export function App({ store }) {
@@ -39,6 +41,7 @@ export function App({ store }) {
         <div role="tabpanel" id="tab-panel" aria-labelledby=${`tab-${state.tab}`}>
           ${state.tab === 'message' && html`<${MessagePanel} state=${state} store=${store} />`}
           ${state.tab === 'send' && html`<${SendForm} state=${state} store=${store} />`}
+          ${state.tab === 'live' && state.realtime !== null && html`<${LivePanel} state=${state} />`}
           ${state.tab === 'channels' && html`<${ChannelList} state=${state} store=${store} />`}
         </div>
       </section>
@@ -48,7 +51,8 @@ export function App({ store }) {
 }
 
 function Tabs({ state, store }) {
-  const names = tabs.map(([name]) => name)
+  const shown = state.realtime === null ? tabs.filter(([name]) => name !== 'live') : tabs
+  const names = shown.map(([name]) => name)
   const move = event => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key]
     if (step === undefined) return
@@ -59,7 +63,7 @@ function Tabs({ state, store }) {
   }
   return html`
     <div role="tablist" aria-label="Details" class="tabs" onKeyDown=${move}>
-      ${tabs.map(
+      ${shown.map(
         ([name, title]) => html`
           <button
             key=${name}

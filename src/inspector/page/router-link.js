@@ -10,15 +10,17 @@ export function followRouter(store) {
   })
   stream.addEventListener('error', () => store.set({ connection: stream.readyState === EventSource.CLOSED ? 'failed' : 'connecting' }))
   on('state', state => {
+    const isFirst = start === undefined
     start ??= state.start
     // Another router answers: its token is another one.
     if (state.start !== start) {
       location.reload()
       return
     }
-    const { app, generation, flow, topics, events, reload } = state
+    const { app, generation, flow, topics, events, reload, realtime } = state
     document.title = `${app} · Signalbox`
-    store.set({ app, generation, flow, topics, events, reload })
+    store.set({ app, generation, flow, topics, events, reload, realtime })
+    if (isFirst && realtime !== null) store.set({ tab: 'live' })
   })
   on('messages', store.take)
   on('channels', store.occupied)

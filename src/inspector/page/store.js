@@ -9,6 +9,8 @@ const empty = {
   topics: [],
   events: [],
   reload: null,
+  /** Where browsers connect, `{ key, port }`; null where this page does not listen. */
+  realtime: null,
   /** 'connecting' | 'connected' | 'failed' */
   connection: 'connecting',
   /** By id, oldest first. Never changed in place: a row that is the same object is not drawn again. */
