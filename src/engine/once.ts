@@ -9,6 +9,7 @@ import type { MessageScope } from './message-scope.ts'
 import type { ClaimAnswer, IdempotencyPort } from './ports.ts'
 import { retryDelay } from './retry-delay.ts'
 import type { Seat } from './seat.ts'
+import { Whereabouts } from './whereabouts.ts'
 
 /** A route with `idempotency` on one message. */
 export interface OnceInput {
@@ -65,9 +66,6 @@ export function runOnce(input: OnceInput): Promise<Settlement> | undefined {
   return new Once(input, port, key, check).run()
 }
 
-/** Where the message is: in its place, or away from it while it waits for the store, or for a key that somebody else works on. */
-type Whereabouts = 'in-place' | 'claiming' | 'completing' | 'elsewhere'
-
 class Once {
   readonly #input: OnceInput
   readonly #port: IdempotencyPort
@@ -75,13 +73,14 @@ class Once {
   readonly #check: string
   #owner = ''
   #isBlocked = false
-  #whereabouts: Whereabouts = 'in-place'
+  readonly #whereabouts: Whereabouts
 
   constructor(input: OnceInput, port: IdempotencyPort, key: string, check: string) {
     this.#input = input
     this.#port = port
     this.#key = key
     this.#check = check
+    this.#whereabouts = new Whereabouts(input.execution.places, input.seat, input.isAlone)
   }
 
   run(): Promise<Settlement> | undefined {
@@ -93,11 +92,11 @@ class Once {
       return ended === 'settled' ? undefined : ended
     }
     if (!(answer instanceof Promise)) return this.#runWhenClaimed(answer, claimedAt, start)
-    this.#goAway('claiming')
+    this.#whereabouts.goAway('claiming')
     return answer.then(
       granted => {
         const { assignment } = this.#input
-        const isReady = granted === 'claimed' && assignment.state === 'active' && this.#enter()
+        const isReady = granted === 'claimed' && assignment.state === 'active' && this.#whereabouts.enter()
         return isReady ? this.#act(claimedAt) : this.#runWhenClaimed(granted, claimedAt, start)
       },
       (error: unknown) => this.#runWhenClaimed(Promise.reject(error), claimedAt, start),
@@ -119,11 +118,11 @@ class Once {
   }
 
   #whenStored(count: () => void, stored: Promise<boolean>): Promise<Settlement> {
-    this.#goAway('completing')
+    this.#whereabouts.goAway('completing')
     return stored.then(
       isStored => {
         if (!isStored || this.#input.assignment.state === 'released') return this.#completeInTime(count, isStored)
-        this.#comeBack()
+        this.#whereabouts.comeBack()
         count()
         return 'settled'
       },
@@ -138,7 +137,7 @@ class Once {
     start: (guarded: Guarded) => Promise<void> | undefined,
   ): Promise<Settlement> {
     const { counters, execution, refuse, route, scope } = this.#input
-    this.#goAway('claiming')
+    this.#whereabouts.goAway('claiming')
     const claim = await this.#untilClaimed(first, firstAt)
     if (typeof claim === 'number') {
       const guarded = this.#guarded(claim)
@@ -146,7 +145,7 @@ class Once {
       this.#release(guarded)
       return 'released'
     }
-    this.#comeBack()
+    this.#whereabouts.comeBack()
     if (claim === 'released') return 'released'
     if (claim.check !== '' && this.#check !== '' && claim.check !== this.#check)
       return refuse({
@@ -161,14 +160,9 @@ class Once {
 
   /** Holds the claim until the actions may start; false: the partition is leaving. */
   async #untilPlaced({ guard }: Guarded): Promise<boolean> {
-    if (this.#enter()) return true
+    if (this.#whereabouts.enter()) return true
     guard.hold()
-    const { assignment, execution, seat } = this.#input
-    if (this.#whereabouts === 'claiming') execution.places.claimWaits()
-    const isPlaced = await assignment.pause(resume => seat.whenPlaced(resume))
-    if (isPlaced) this.#leaveStore()
-    else this.#comeBack()
-    return isPlaced
+    return this.#whereabouts.untilPlaced(this.#input.assignment)
   }
 
   /** The time at which the claim was asked for that was granted; the check of a completed key; or the partition is leaving. */
@@ -192,7 +186,7 @@ class Once {
             return 'released'
           }
           if (busy++ === 0) execution.counters.idempotencyWaits++
-          this.#waitElsewhere()
+          this.#whereabouts.waitElsewhere()
           waitMs = retryDelay(busyWaits, busy, execution.ports.random)
         } catch (error) {
           this.#failed(error)
@@ -224,7 +218,7 @@ class Once {
     switch (end?.kind) {
       case 'done':
         guarded.guard.end()
-        this.#goAway('completing')
+        this.#whereabouts.goAway('completing')
         return this.#completeInTime(end.count, this.#complete())
       case 'given-up':
         this.#release(guarded)
@@ -274,53 +268,8 @@ class Once {
       }
     } finally {
       this.#unblock()
-      this.#comeBack()
+      this.#whereabouts.comeBack()
     }
-  }
-
-  /** Waits for the store, and leaves the place to another message meanwhile. */
-  #goAway(to: 'claiming' | 'completing'): void {
-    const { execution, isAlone } = this.#input
-    if (!isAlone || this.#whereabouts === to) return
-    this.#comeBack()
-    this.#whereabouts = to
-    if (to === 'claiming') execution.places.claimBegins()
-    else execution.places.completionBegins()
-    this.#input.seat.goAway()
-  }
-
-  /** Waits for as long as somebody else has the key: it counts neither among those at work nor among those that wait for the store. */
-  #waitElsewhere(): void {
-    const { execution, seat } = this.#input
-    const from = this.#whereabouts
-    this.#whereabouts = 'elsewhere'
-    if (from === 'in-place') seat.goAway()
-    else if (from === 'claiming') execution.places.claimIsHeld()
-  }
-
-  /** Takes a place for the actions; false where there is none. */
-  #enter(): boolean {
-    if (this.#whereabouts === 'in-place') return true
-    const { execution, seat } = this.#input
-    if (!seat.tryBack()) return false
-    const wasClaiming = this.#whereabouts === 'claiming'
-    this.#whereabouts = 'in-place'
-    if (wasClaiming) execution.places.claimFits()
-    return true
-  }
-
-  /** Back in its place, whatever the store has said. */
-  #comeBack(): void {
-    if (this.#whereabouts === 'in-place') return
-    this.#leaveStore()
-    this.#input.seat.comeBack()
-  }
-
-  #leaveStore(): void {
-    const { places } = this.#input.execution
-    if (this.#whereabouts === 'claiming') places.claimEnds()
-    else if (this.#whereabouts === 'completing') places.completionEnds()
-    this.#whereabouts = 'in-place'
   }
 
   /** A new owner for every claim but those asked again: an answer that was lost may have been a yes. */

@@ -119,11 +119,14 @@ export class Places {
   }
 
   #freed(): void {
-    for (const seat of this.#queue) {
-      if (this.#taken >= this.#limit || this.#turnIsOver()) return
-      this.#queue.delete(seat)
-      this.#taken++
-      seat.placed()
+    // Asked for every message that settles at once: no iterator for nothing.
+    if (this.#queue.size > 0) {
+      for (const seat of this.#queue) {
+        if (this.#taken >= this.#limit || this.#turnIsOver()) return
+        this.#queue.delete(seat)
+        this.#taken++
+        seat.placed()
+      }
     }
     this.#onFree()
   }
