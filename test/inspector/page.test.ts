@@ -329,6 +329,37 @@ describe.skipIf(!existsSync(executablePath))('the page in Chromium (needs /usr/b
     expect(await page.evaluate(faintTexts)).toEqual([])
   })
 
+  test('every control has a role and a name, and the Tab key reaches it', async () => {
+    const { page } = await open()
+    await page.getByRole('tab', { name: 'Send' }).click()
+    const controls = [
+      page.getByRole('button', { name: 'Help on the keyboard' }),
+      page.getByRole('searchbox', { name: 'Filter messages' }),
+      page.getByRole('button', { name: 'Pause' }),
+      page.getByRole('button', { name: 'Clear' }),
+      page.getByRole('listbox', { name: 'Messages, newest first' }),
+      page.getByRole('tab', { name: 'Send', selected: true }),
+      page.getByRole('combobox', { name: 'Topic' }),
+      page.getByRole('combobox', { name: 'Event' }),
+      page.getByRole('textbox', { name: 'Key' }),
+      page.getByRole('textbox', { name: 'Id' }),
+      page.getByRole('textbox', { name: 'Data JSON' }),
+      page.getByRole('button', { name: 'Send', exact: true }),
+    ]
+    await page.getByRole('link', { name: 'Skip to the stream' }).focus()
+    for (const control of controls) {
+      const hasFocus = () => control.evaluate(element => element.matches(':focus'))
+      await page.keyboard.press('Tab')
+      // A picture that is larger than its place is scrolled by keyboard: it may be one stop in between.
+      if (!(await hasFocus())) await page.keyboard.press('Tab')
+      expect(await hasFocus(), String(control)).toBe(true)
+    }
+    const operable = page.locator('a[href], button, input, textarea, summary').and(page.locator(':visible'))
+    // All but the list are such elements; the link, and the tabs that the arrow keys reach, come on top.
+    const byArrows = await page.getByRole('tab', { selected: false }).count()
+    expect(await operable.count()).toBe(controls.length + byArrows)
+  })
+
   test('asks for nothing but of its own address and the realtime server', async () => {
     const { page, router, requested } = await open()
     await router.publish(order(120))
