@@ -338,6 +338,8 @@ describe.skipIf(!existsSync(executablePath))('the page in Chromium (needs /usr/b
       page.getByRole('button', { name: 'Pause' }),
       page.getByRole('button', { name: 'Clear' }),
       page.getByRole('listbox', { name: 'Messages, newest first' }),
+      // It may be larger than its place: the arrow keys scroll it.
+      page.getByRole('group', { name: 'Picture of the flow' }),
       page.getByRole('tab', { name: 'Send', selected: true }),
       page.getByRole('combobox', { name: 'Topic' }),
       page.getByRole('combobox', { name: 'Event' }),
@@ -350,14 +352,12 @@ describe.skipIf(!existsSync(executablePath))('the page in Chromium (needs /usr/b
     for (const control of controls) {
       const hasFocus = () => control.evaluate(element => element.matches(':focus'))
       await page.keyboard.press('Tab')
-      // A picture that is larger than its place is scrolled by keyboard: it may be one stop in between.
-      if (!(await hasFocus())) await page.keyboard.press('Tab')
       expect(await hasFocus(), String(control)).toBe(true)
     }
     const operable = page.locator('a[href], button, input, textarea, summary').and(page.locator(':visible'))
-    // All but the list are such elements; the link, and the tabs that the arrow keys reach, come on top.
+    // All but the list and the picture are such elements; the link, and the tabs that the arrow keys reach, come on top.
     const byArrows = await page.getByRole('tab', { selected: false }).count()
-    expect(await operable.count()).toBe(controls.length + byArrows)
+    expect(await operable.count()).toBe(controls.length - 1 + byArrows)
   })
 
   test('asks for nothing but of its own address and the realtime server', async () => {
