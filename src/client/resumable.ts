@@ -48,40 +48,41 @@ interface Place {
   readonly socket: string
   /** Events that have come since. */
   received: number
-  /** The connection on which the channel was last begun. */
-  session: number
 }
 
 /** Has pusher-js go on where it stopped after a reconnect, on channels with history. Call it before the first `subscribe`; the answer stops it. */
 export function resumable(pusher: PusherClient, { onGap, onResumed }: ResumableOptions = {}): () => void {
   const { connection } = pusher
-  const places = new Map<string, Place>()
+  /** Of channels with history; null from a gap until the next place is told. */
+  const places = new Map<string, Place | null>()
+  /** The connection on which each channel was last begun. */
+  const begun = new Map<string, number>()
   let session = 0
 
   const begin = () => {
     if (connection.state !== 'connected') return
     session++
-    for (const name of places.keys()) if (!pusher.channel(name)) places.delete(name)
+    for (const name of begun.keys()) if (!pusher.channel(name)) begun.delete(name)
     pusher.send_event('router:track', {})
   }
 
   const subscribed = (channel: string) => {
-    let place = places.get(channel)
-    if (place?.session === session) {
-      // The page had left the channel: it begins anew.
-      places.delete(channel)
-      place = undefined
-    }
-    if (place) place.session = session
+    const before = begun.get(channel)
+    begun.set(channel, session)
+    // Where the page had left the channel it begins anew.
+    if (!before || before === session) places.delete(channel)
+    const place = places.get(channel)
+    // The connection broke after a gap, before it was told where it stands.
+    if (place === null && before !== session) onGap?.(channel, 'unavailable')
     const from = place && { epoch: place.epoch, serial: place.serial, received: place.received, socket_id: place.socket }
     pusher.send_event('router:resume', { channel, ...from })
   }
 
   const hear = ({ event, channel, data }: Message) => {
     if (event === 'router:position') {
-      places.set(data.channel, { epoch: data.epoch, serial: data.serial, socket: connection.socket_id, received: 0, session })
+      places.set(data.channel, { epoch: data.epoch, serial: data.serial, socket: connection.socket_id, received: 0 })
     } else if (event === 'router:resume_failed') {
-      places.delete(data.channel)
+      places.set(data.channel, null)
       onGap?.(data.channel, data.reason)
     } else if (event === 'router:resumed') onResumed?.(data.channel, data.replayed)
     else if (channel && event === 'pusher_internal:subscription_succeeded') subscribed(channel)

@@ -78,7 +78,7 @@ test('connections that are cut at random under load: every sequence is complete 
   const told = sequences.reduce((sum, { toldBefore }) => sum + toldBefore.size, 0)
   console.log(
     `${pages} pages, ${channels.length} channels, ${last} events each, ${proxy.cuts} cuts: ` +
-      `${resumed} resumed with ${replayed} events, ${told} gaps told (${JSON.stringify(resumeFailures)}), ${wrong.length} wrong`,
+      `${resumed} resumed with ${replayed} events, ${told} gaps told (${JSON.stringify(resumeFailures)}), ${wrong.length} wrong${wrong.length === 0 ? '' : `: ${wrong.join(', ')}`}`,
   )
   expect(wrong).toEqual([])
   expect(proxy.cuts).toBeGreaterThan(pages / 4)

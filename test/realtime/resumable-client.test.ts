@@ -98,6 +98,35 @@ test('a channel that the page has left and comes back to begins anew', async () 
   expect([...resumed, ...gaps]).toEqual([])
 })
 
+test('cut off again between a gap and the next place, it tells of the gap that nobody can know', () => {
+  // A connection that breaks at that very moment: too short a time for a real one to be cut on purpose.
+  const heard = new Map<string, (message: never) => void>()
+  const sent: [string, object][] = []
+  const connection = {
+    state: 'connected',
+    socket_id: '1.1',
+    bind: (event: string, callback: (message: never) => void) => heard.set(event, callback),
+    unbind: () => {},
+  }
+  const gaps: [string, GapReason][] = []
+  resumable({ connection, channel: () => ({}), send_event: (name, data) => sent.push([name, data]) }, { onGap: (...gap) => gaps.push(gap) })
+  const tell = (message: object) => heard.get('message')?.(message as never)
+  const subscribed = () => tell({ event: 'pusher_internal:subscription_succeeded', channel: 'kept' })
+  subscribed()
+  tell({ event: 'router:position', data: { channel: 'kept', epoch: 'e', serial: 1 } })
+  heard.get('state_change')?.({} as never)
+  subscribed()
+  tell({ event: 'router:resume_failed', data: { channel: 'kept', reason: 'position_expired' } })
+  tell({ event: 'e', channel: 'kept', data: {} })
+  heard.get('state_change')?.({} as never)
+  subscribed()
+  expect(gaps).toEqual([
+    ['kept', 'position_expired'],
+    ['kept', 'unavailable'],
+  ])
+  expect(sent.at(-1)).toEqual(['router:resume', { channel: 'kept' }])
+})
+
 test('it takes less than 2 kB, minified and compressed', async () => {
   const entry = fileURLToPath(new URL('../../src/client/resumable.ts', import.meta.url))
   const built = await build({
