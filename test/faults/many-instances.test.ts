@@ -7,7 +7,7 @@ import { describeWithRedis, RedisServer } from '../support/redis-server.ts'
 import { freePort, RouterProcess, whenReady } from '../support/router-process.ts'
 import { patienceMs, scaled, testLimitMs } from './scale.ts'
 
-const events = scaled(120, 20_000)
+const events = scaled(120, 2_000)
 const room = 'presence-room'
 
 interface Instance {
