@@ -316,7 +316,7 @@ describe.skipIf(!existsSync(executablePath))('the page in Chromium (needs /usr/b
     await page.getByRole('heading', { name: 'Change rejected' }).waitFor()
     for (const message of ['no route took it', 'shop.dlq']) {
       await rows(page).filter({ hasText: message }).click()
-      await page.getByText('Dead-lettered to shop.dlq').or(page.getByText('does not hold at')).waitFor()
+      await page.getByText('Dead-lettered to shop.dlq').or(page.getByText('does not hold at')).first().waitFor()
       expect(await page.evaluate(faintTexts)).toEqual([])
     }
     for (const name of ['Send', 'Channels', 'Browser']) {
