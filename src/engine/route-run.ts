@@ -117,7 +117,19 @@ function startActions(
     if (action === undefined) break
     if (action.when !== undefined && !action.when(scope)) continue
     const breaker = execution.breakers.of(route.id, action)
-    if (guarded?.guard.isLost === true || breaker?.isOpen === true || action.action.batch !== undefined || progress !== undefined)
+    const mustWait = guarded?.guard.isLost === true || breaker?.isOpen === true || action.action.batch !== undefined || progress !== undefined
+    let outcome: unknown
+    let first: FirstTry | undefined
+    if (!mustWait && action.forEach === undefined) {
+      const attempt = new AttemptRun(scope, route, action.position, undefined, 1, place.broker)
+      try {
+        outcome = action.action.run(scope, attempt)
+        if (isPromiseLike(outcome)) first = { attempt, result: outcome }
+      } catch (error) {
+        first = { attempt, error }
+      }
+    }
+    if (mustWait || first !== undefined || action.forEach !== undefined)
       return continueRoute(
         {
           execution,
@@ -135,39 +147,6 @@ function startActions(
           acted,
           skipped,
           gaveUp: progress?.gaveUp,
-        },
-        position,
-        undefined,
-      )
-    const attempt = new AttemptRun(scope, route, action.position, undefined, 1, place.broker)
-    let outcome: unknown
-    let first: FirstTry | undefined
-    if (action.forEach === undefined) {
-      try {
-        outcome = action.action.run(scope, attempt)
-        if (isPromiseLike(outcome)) first = { attempt, result: outcome }
-      } catch (error) {
-        first = { attempt, error }
-      }
-    }
-    if (first !== undefined || action.forEach !== undefined)
-      return continueRoute(
-        {
-          execution,
-          assignment,
-          route,
-          counters,
-          scope,
-          results,
-          place,
-          guarded,
-          turn,
-          seat,
-          progress,
-          values: [],
-          acted,
-          skipped,
-          gaveUp: undefined,
         },
         position,
         first,
