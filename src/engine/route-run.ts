@@ -117,7 +117,8 @@ function startActions(
     if (action === undefined) break
     if (action.when !== undefined && !action.when(scope)) continue
     const breaker = execution.breakers.of(route.id, action)
-    const mustWait = guarded?.guard.isLost === true || breaker?.isOpen === true || action.action.batch !== undefined || progress !== undefined
+    const mustWait =
+      guarded?.guard.isLost === true || breaker?.isOpen === true || action.action.batch !== undefined || progress !== undefined
     let outcome: unknown
     let first: FirstTry | undefined
     if (!mustWait && action.forEach === undefined) {
