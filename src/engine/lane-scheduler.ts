@@ -1,6 +1,6 @@
 import type { Ordering, RoutePlan, SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
 import type { Assignment, Lane } from './assignment.ts'
-import type { Settlement } from './execution.ts'
+import type { RunEnd, Settlement } from './execution.ts'
 import { LaneTurn } from './lane-turn.ts'
 import type { Started } from './message-run.ts'
 import { Places } from './places.ts'
@@ -13,7 +13,10 @@ export type StartMessage = (assignment: Assignment, record: SourceRecord, turn: 
 /** A message that had waited (in a lane, or for its actions) has ended. `tookMs`: how long its actions made it wait; undefined where they did not. */
 export type MessageEnded = (assignment: Assignment, record: SourceRecord, settlement: Settlement, tookMs: number | undefined) => void
 
-/** Longest time that lanes work off what waited in them before sockets, timers and heartbeats get their turn, in ms. */
+/**
+ * Longest time that lanes work off what waited in them before sockets, timers and heartbeats get their turn, in ms. Actions that end at once are
+ * no such turn, though they are promises: the messages after them are still in the same one.
+ */
 const turnMs = 8
 
 /**
@@ -33,7 +36,9 @@ export class LaneScheduler {
   #seat: Seat
   /** A message starts: places that it leaves meanwhile are seen by who started it. */
   #starting = false
-  /** The event loop has its turn; the ready lanes go on after it. */
+  /** Of the turn under way, on the monotonic clock. */
+  #turnEndsAt: number | undefined
+  /** It is over; the ready lanes go on in the next one. */
   #yielded = false
   readonly #clock: Clock
   readonly #start: StartMessage
@@ -62,7 +67,7 @@ export class LaneScheduler {
     if (lane !== undefined) {
       assignment.tracker.open(record.offset)
       lane.queue.push(record)
-      if (lane.head === lane.queue.length - 1 && mayGoAlong(lane)) this.#advance(lane, this.#clock.monotonic() + turnMs)
+      if (lane.head === lane.queue.length - 1 && mayGoAlong(lane)) this.#advance(lane)
       return false
     }
     if (!this.places.isOpen) {
@@ -95,7 +100,7 @@ export class LaneScheduler {
     }
     this.#ready = this.#ready.filter(lane => lane.assignment !== assignment || lane.head < lane.queue.length)
     // Not at once: retries that are cut short settle first, and may close further gaps for good.
-    if (assignment.gaps > 0 && !this.#yielded) this.#yield()
+    if (assignment.gaps > 0) this.#yield()
     return discarded
   }
 
@@ -111,7 +116,7 @@ export class LaneScheduler {
     }
   }
 
-  #occupy(lane: Lane, record: SourceRecord, running: Promise<Settlement>, turn: LaneTurn | undefined, seat: Seat): void {
+  #occupy(lane: Lane, record: SourceRecord, running: Promise<RunEnd>, turn: LaneTurn | undefined, seat: Seat): void {
     const { assignment } = lane
     const startedAt = this.#clock.monotonic()
     if (seat === this.#seat) this.#seat = new Seat(this.places)
@@ -119,16 +124,28 @@ export class LaneScheduler {
     lane.running++
     assignment.running++
     lane.last = turn
-    void running.then(settlement => {
+    void running.then(end => {
+      const tookMs = this.#clock.monotonic() - startedAt
       lane.running--
-      assignment.running--
-      this.#ended(assignment, record, settlement, this.#clock.monotonic() - startedAt)
-      turn?.leave(settlement)
+      if (typeof end === 'string') this.#settled(assignment, record, end, tookMs)
+      else void end.settlement.then(settlement => this.#settledLater(assignment, record, settlement, tookMs))
+      turn?.leave(typeof end === 'string' ? end : 'settled')
       this.#goOn(lane)
       if (assignment.state !== 'active') assignment.noteIdle()
       seat.leave()
       if (lane.running > 0) this.#fill()
     })
+  }
+
+  #settled(assignment: Assignment, record: SourceRecord, settlement: Settlement, tookMs: number): void {
+    assignment.running--
+    this.#ended(assignment, record, settlement, tookMs)
+  }
+
+  /** Its lane has gone on meanwhile. */
+  #settledLater(assignment: Assignment, record: SourceRecord, settlement: Settlement, tookMs: number): void {
+    this.#settled(assignment, record, settlement, tookMs)
+    if (assignment.state !== 'active') assignment.noteIdle()
   }
 
   /** One of its messages has ended. */
@@ -146,21 +163,20 @@ export class LaneScheduler {
 
   #fill(): void {
     if (this.#ready.length === 0 && this.#gathering.size === 0) return
-    const endsAt = this.#clock.monotonic() + turnMs
     for (const lane of this.#gathering) {
       if (this.#yielded) return
       this.#gathering.delete(lane)
-      this.#advance(lane, endsAt)
+      this.#advance(lane)
     }
     while (this.places.isOpen && !this.#yielded) {
       const lane = this.#ready.shift()
       if (lane === undefined) return
-      this.#advance(lane, endsAt)
+      this.#advance(lane)
     }
   }
 
   /** Runs the lane's messages until one has to wait, none is left, or the turn is over. */
-  #advance(lane: Lane, endsAt: number): void {
+  #advance(lane: Lane): void {
     const { assignment } = lane
     for (;;) {
       if (lane.running > 0 && !mayGoAlong(lane)) return
@@ -171,7 +187,7 @@ export class LaneScheduler {
       }
       // Its messages are about to be discarded.
       if (!assignment.mayStart(record.offset)) return
-      if (this.#clock.monotonic() >= endsAt) {
+      if (this.#isTurnOver()) {
         if (lane.running > 0) this.#gathering.add(lane)
         else this.#ready.push(lane)
         this.#yield()
@@ -213,12 +229,24 @@ export class LaneScheduler {
     return true
   }
 
-  #yield(): void {
-    this.#yielded = true
+  #isTurnOver(): boolean {
+    const now = this.#clock.monotonic()
+    this.#turnEndsAt ??= this.#beginTurn(now)
+    return now >= this.#turnEndsAt
+  }
+
+  #beginTurn(now: number): number {
     this.#clock.yield(() => {
+      this.#turnEndsAt = undefined
       this.#yielded = false
       this.#fill()
     })
+    return now + turnMs
+  }
+
+  #yield(): void {
+    this.#yielded = true
+    this.#turnEndsAt ??= this.#beginTurn(this.#clock.monotonic())
   }
 }
 

@@ -3,7 +3,8 @@ import type { Assignment } from './assignment.ts'
 import type { DeadLetterCause } from './dead-letter.ts'
 import { DecodeFailure } from './decoded-event.ts'
 import { decodeRecord } from './envelope.ts'
-import { type Execution, errorCause, giveUp, type Settlement } from './execution.ts'
+import { type Execution, errorCause, type RunEnd, type Settlement } from './execution.ts'
+import { endGivenUp } from './give-up.ts'
 import type { LaneTurn } from './lane-turn.ts'
 import { MessageScope } from './message-scope.ts'
 import { readReplay, readRetry, restOfRoute } from './replay.ts'
@@ -14,7 +15,7 @@ import type { Seat } from './seat.ts'
  * How a message starts. Undefined: it is settled already. `too-early`: nothing was done, since messages of its lane are at work that it does
  * not share a batch with. The promise never rejects.
  */
-export type Started = Promise<Settlement> | undefined | 'too-early'
+export type Started = Promise<RunEnd> | undefined | 'too-early'
 
 /**
  * Runs one message through one version of the plan: decode, match, run every matching route side by side. `turn`: its place in its lane, where
@@ -44,7 +45,7 @@ function refuseMessage(
   plan: SubscriptionPlan,
   record: SourceRecord,
   error: unknown,
-): Promise<Settlement> {
+): Promise<RunEnd> {
   const { topic, partition, offset } = record
   const cause = errorCause(error)
   execution.ports.log.error({ topic, partition, offset, error: cause.stack }, 'the message could not be processed; please report this')
@@ -108,7 +109,7 @@ function refuseUndecodable(
   plan: SubscriptionPlan,
   record: SourceRecord,
   { code, message }: DecodeFailure,
-): Promise<Settlement> {
+): Promise<RunEnd> {
   execution.counters.undecodable++
   execution.counters.skipped(code)
   return giveUpMessage(execution, assignment, plan, plan.deadLetter, record, code, message)
@@ -129,7 +130,7 @@ function routeRecord(
   const [only] = routes
   if (only === undefined) return runUnmatched(execution, assignment, plan, message, turn, seat)
   if (routes.length === 1) return runRoute(execution, assignment, plan, only, message, turn, seat)
-  let waiting: Promise<Settlement>[] | undefined
+  let waiting: Promise<RunEnd>[] | undefined
   for (const route of routes) {
     seat.join()
     const settlement = runRoute(execution, assignment, plan, route, message, undefined, seat, undefined, false)
@@ -171,7 +172,7 @@ function runUnmatched(
   message: MessageScope,
   turn: LaneTurn | undefined,
   seat: Seat,
-): Promise<Settlement> | undefined {
+): Promise<RunEnd> | undefined {
   switch (plan.unmatched.policy) {
     case 'ignore':
       execution.counters.unmatched++
@@ -191,7 +192,7 @@ function runUnmatched(
   }
 }
 
-async function giveUpMessage(
+function giveUpMessage(
   execution: Execution,
   assignment: Assignment,
   plan: SubscriptionPlan,
@@ -203,28 +204,25 @@ async function giveUpMessage(
     route: undefined,
     action: undefined,
   },
-): Promise<Settlement> {
-  const outcome = await giveUp(execution, {
-    record,
-    assignment,
-    policy,
-    cause: { group: plan.group, ...from, attempts: from.attempts ?? 1, type, message, stack: undefined },
-  })
-  if (outcome === 'released') return 'released'
-  const counters = execution.counters.route(`${plan.name}/(none)`)
-  if (outcome === 'dead-lettered') counters.deadLettered++
-  else counters.failed++
-  return 'settled'
+): Promise<RunEnd> {
+  const cause = { group: plan.group, ...from, attempts: from.attempts ?? 1, type, message, stack: undefined }
+  return endGivenUp(execution, { record, assignment, policy, cause }, execution.counters.route(`${plan.name}/(none)`))
 }
 
 /** Each route leaves when it ends; the last one's leave is the message's own. */
-async function allOf(waiting: readonly Promise<Settlement>[], seat: Seat): Promise<Settlement> {
+async function allOf(waiting: readonly Promise<RunEnd>[], seat: Seat): Promise<RunEnd> {
   let left = waiting.length
   for (const route of waiting)
     void route.then(() => {
       if (--left > 0) seat.leave()
     })
   seat.leave()
-  const settlements = await Promise.all(waiting)
+  const ends = await Promise.all(waiting)
+  const settlements = ends.map(end => (typeof end === 'string' ? end : end.settlement))
+  if (settlements.every(settlement => typeof settlement === 'string')) return inAll(settlements)
+  return { settlement: Promise.all(settlements).then(inAll) }
+}
+
+function inAll(settlements: readonly Settlement[]): Settlement {
   return settlements.includes('released') ? 'released' : 'settled'
 }

@@ -3,10 +3,11 @@
  * that are still open are kept, so a message that settles at once costs one field.
  */
 export class OffsetTracker {
-  /** Open and settled-early offsets in delivery order; everything before `#head` is settled. */
+  /** Open offsets in delivery order, and those settled early as their complement (below 0), until all before them are; `#head` is the first that is open. */
   #open: number[] = []
   #head = 0
-  readonly #settled = new Set<number>()
+  /** Of those from `#head` on: how many are settled. */
+  #early = 0
   #next: number
   /** Offsets below this are never reported: they were committed before. */
   #committed: number
@@ -25,14 +26,16 @@ export class OffsetTracker {
   /** The message at `offset`, opened before, is done, dead-lettered or filtered. */
   settle(offset: number): void {
     if (this.#open[this.#head] !== offset) {
-      this.#settled.add(offset)
+      const index = this.#indexOf(offset)
+      if (this.#open[index] !== offset) return
+      this.#open[index] = complement(offset)
+      this.#early++
       return
     }
     this.#head++
-    while (this.#settled.size > 0) {
-      const following = this.#open[this.#head]
-      if (following === undefined || !this.#settled.delete(following)) break
+    while ((this.#open[this.#head] ?? 0) < 0) {
       this.#head++
+      this.#early--
     }
     if (this.#head > 1024 && this.#head * 2 > this.#open.length) {
       this.#open = this.#open.slice(this.#head)
@@ -52,7 +55,7 @@ export class OffsetTracker {
 
   /** Messages delivered and not settled. */
   get openCount(): number {
-    return this.#open.length - this.#head - this.#settled.size
+    return this.#open.length - this.#head - this.#early
   }
 
   /** The position, if it moved since the last `markCommitted`; else undefined. */
@@ -64,4 +67,26 @@ export class OffsetTracker {
   markCommitted(position: number): void {
     if (position > this.#committed) this.#committed = position
   }
+
+  /** Where it stands, or would. Offsets grow by 1 at least, mostly by just that: the first look is where it stands at the latest. */
+  #indexOf(offset: number): number {
+    let low = this.#head
+    let high = Math.min(low + offset - this.position, this.#open.length - 1)
+    if (this.#open[high] === offset) return high
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (offsetAt(this.#open[middle] ?? 0) < offset) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}
+
+/** Of offsets beyond 32 bits, too. */
+function complement(offset: number): number {
+  return -1 - offset
+}
+
+function offsetAt(entry: number): number {
+  return entry < 0 ? complement(entry) : entry
 }

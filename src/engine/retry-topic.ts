@@ -43,7 +43,7 @@ export async function moveToRetryTopic(execution: Execution, retry: Retry): Prom
   if (topic === undefined || !isWhole) return 'refused'
   const letter = retryRecord(retry, topic, execution.ports.clock.now() + waitMs)
   const end = await untilWritten(
-    execution,
+    execution.ports,
     assignment,
     () => execution.ports.writeRetry(letter),
     (error, retryInMs) => {

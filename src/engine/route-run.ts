@@ -4,7 +4,8 @@ import type { Assignment } from './assignment.ts'
 import { AttemptRun } from './attempt-run.ts'
 import type { RouteCounters } from './counters.ts'
 import type { DeadLetterCause } from './dead-letter.ts'
-import { type Execution, errorCause, giveUp, type Settlement } from './execution.ts'
+import { type Execution, errorCause, type RunEnd, type Settlement } from './execution.ts'
+import { countGivenUp, endGivenUp, type GivenUp, giveUp } from './give-up.ts'
 import type { LaneTurn } from './lane-turn.ts'
 import type { MessageScope } from './message-scope.ts'
 import { type Guarded, runOnce } from './once.ts'
@@ -26,7 +27,7 @@ export function runRoute(
   seat: Seat,
   progress?: RouteProgress,
   isAlone = true,
-): Promise<Settlement> | undefined {
+): Promise<RunEnd> | undefined {
   try {
     const running = startRoute(execution, assignment, place, route, message, turn, seat, progress, isAlone)
     // The function is made for what waits alone.
@@ -44,7 +45,7 @@ function refuseFault(
   route: RoutePlan,
   message: MessageScope,
   error: unknown,
-): Promise<Settlement> {
+): Promise<RunEnd> {
   const cause = errorCause(error)
   const { topic, partition, offset } = message
   execution.ports.log.error(
@@ -64,7 +65,7 @@ function startRoute(
   seat: Seat,
   progress: RouteProgress | undefined,
   isAlone: boolean,
-): Promise<Settlement> | undefined {
+): Promise<RunEnd> | undefined {
   const counters = execution.counters.route(route.id)
   if (route.when !== undefined && !route.when(message)) {
     counters.filtered++
@@ -90,7 +91,7 @@ function startRoute(
     // Messages of a lane that share a batch share its place.
     isAlone: isAlone && turn === undefined,
     start: guarded => startActions(execution, assignment, place, route, message, turn, seat, counters, guarded, progress)?.then(ignore),
-    refuse: cause => refuseRoute(execution, assignment, place, route, message, cause),
+    refuse: cause => refuseRoute(execution, assignment, place, route, message, cause).then(settlementOf),
   })
 }
 
@@ -106,7 +107,7 @@ function startActions(
   counters: RouteCounters,
   guarded: Guarded | undefined,
   progress: RouteProgress | undefined,
-): Promise<Settlement> | undefined {
+): Promise<RunEnd> | undefined {
   // A replayed message brings the results of the actions that do not run again.
   const results: Record<string, unknown> | undefined = route.keepsResults ? Object.assign(Object.create(null), message.results) : undefined
   const scope = results === undefined ? message : message.withResults(results)
@@ -172,7 +173,7 @@ function startActions(
 }
 
 /** Goes on from the action that could not end at once. */
-async function continueRoute(run: RouteRun, position: number, first: FirstTry | undefined): Promise<Settlement> {
+async function continueRoute(run: RouteRun, position: number, first: FirstTry | undefined): Promise<RunEnd> {
   const { route, scope, counters, results, guarded } = run
   guarded?.guard.hold()
   for (let at = position; at < route.actions.length; at++) {
@@ -187,7 +188,10 @@ async function continueRoute(run: RouteRun, position: number, first: FirstTry | 
     if (end.kind === 'lease-lost') return leaveRoute(run, at)
     if (end.kind === 'moved') return moveRoute(run)
     if (end.kind === 'failed') {
-      const outcome = await giveUpAction(run, action, end.error, end.attempts)
+      const given = givenUpAction(run, action, end.error, end.attempts)
+      // Where the route goes on, or ends a claim, that has to be known.
+      if (guarded === undefined && !action.continueOnError) return endGivenUp(run.execution, given, counters, run.gaveUp)
+      const outcome = await giveUp(run.execution, given)
       if (outcome === 'released') return leaveRoute(run)
       if (run.gaveUp !== 'dead-lettered') run.gaveUp = outcome
       if (action.continueOnError) continue
@@ -237,13 +241,8 @@ function leaveRoute(run: RouteRun, resumeAt?: number): Settlement {
   return 'released'
 }
 
-function giveUpAction(
-  run: RouteRun,
-  action: ActionPlan,
-  error: unknown,
-  attempts: number,
-): Promise<'dead-lettered' | 'failed' | 'released'> {
-  return giveUp(run.execution, {
+function givenUpAction(run: RouteRun, action: ActionPlan, error: unknown, attempts: number): GivenUp {
+  return {
     record: run.scope.record,
     assignment: run.assignment,
     policy: action.deadLetter,
@@ -255,32 +254,30 @@ function giveUpAction(
       results: run.results,
       ...errorCause(error),
     },
-  })
+  }
 }
 
 /** This route does not run: the data fails its schema, or a fault of our own. */
-async function refuseRoute(
+function refuseRoute(
   execution: Execution,
   assignment: Assignment,
   place: RoutePlace,
   route: RoutePlan,
   message: MessageScope,
   cause: Pick<DeadLetterCause, 'type' | 'message' | 'stack'>,
-): Promise<Settlement> {
-  const outcome = await giveUp(execution, {
+): Promise<RunEnd> {
+  const given = {
     record: message.record,
     assignment,
     policy: route.deadLetter,
     cause: { group: place.group, route: route.id, action: undefined, attempts: 1, ...cause },
-  })
-  if (outcome === 'released') return 'released'
-  countGivenUp(execution.counters.route(route.id), outcome)
-  return 'settled'
+  }
+  return endGivenUp(execution, given, execution.counters.route(route.id))
 }
 
-function countGivenUp(counters: RouteCounters, outcome: 'dead-lettered' | 'failed'): void {
-  if (outcome === 'dead-lettered') counters.deadLettered++
-  else counters.failed++
+/** Under a claim, the end waits for the dead letter. */
+function settlementOf(end: RunEnd): Settlement | Promise<Settlement> {
+  return typeof end === 'string' ? end : end.settlement
 }
 
 function countEnd(counters: RouteCounters, acted: number, skipped: number): void {

@@ -5,6 +5,7 @@ import { Batches } from './batch.ts'
 import { Breakers } from './breaker.ts'
 import { CommitCadence } from './commit-cadence.ts'
 import { SubscriptionCounters } from './counters.ts'
+import { DeadLetterWriter } from './dead-letter-writer.ts'
 import type { Execution, Settlement } from './execution.ts'
 import { LaneScheduler, type StartMessage } from './lane-scheduler.ts'
 import type { LimitMember, MessageLimit } from './message-limit.ts'
@@ -83,6 +84,7 @@ export class SubscriptionProcessor implements LimitMember {
       ports: options.ports,
       counters: this.counters,
       places: this.#scheduler.places,
+      deadLetters: new DeadLetterWriter(options.ports, this.counters),
       breakers: new Breakers(options.ports, this.counters),
       batches: new Batches(options.ports.clock, this.counters),
       stopPartition: assignment => this.#stopPartition(assignment),
@@ -298,10 +300,11 @@ export class SubscriptionProcessor implements LimitMember {
       const running = runMessage(this.#execution, assignment, plan, record, turn, seat)
       if (running === undefined) observer.ended(plan, record, 'settled')
       if (running === undefined || running === 'too-early') return running
-      return running.then(settlement => {
+      const ended = (settlement: Settlement): Settlement => {
         observer.ended(plan, record, settlement)
         return settlement
-      })
+      }
+      return running.then(end => (typeof end === 'string' ? ended(end) : { settlement: end.settlement.then(ended) }))
     }
   }
 

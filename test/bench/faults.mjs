@@ -1,21 +1,19 @@
 // What faults cost everybody else, as ratios to runs without them: throughput with one message in a hundred poisoned, and how long other keys take
 // while the handler hangs or throws on one key in a hundred. Needs a build (`npm run build`); starts a Kafka of its own unless KAFKA_BROKERS names one.
-//   node test/bench/faults.mjs [messages] [rounds]
-import { spawn } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+//   node test/bench/faults.mjs [messages] [rounds] [poison | hangs | throws ...]
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import kafkajs from 'kafkajs'
 import { startKafka } from '../kafka/kafka-server.mjs'
+import { median, startRouter, untilSettled } from './built-router.mjs'
 
 const messages = Number(process.argv[2] ?? 100_000)
 const rounds = Number(process.argv[3] ?? 3)
+const faults = process.argv.length > 4 ? process.argv.slice(4) : ['poison', 'hangs', 'throws']
 const keys = 1_000
 const longestRunMs = 300_000
-const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
 /** A record without a value, not JSON, data of null, data of the wrong type, data too large, one that the handler refuses for good. */
 const poisons = [
@@ -60,28 +58,29 @@ try {
   await fill(`${name}-clean`, clean)
   await fill(`${name}-poisoned`, n => (n % 100 === 3 ? poisonOf(n) : clean(n)))
   const ratios = { poison: [], hangs: [], throws: [] }
+  const costs = []
   for (let round = 0; round < rounds; round++) {
-    const settled = async topic => {
-      const run = `${topic}-${round}`
-      const rate = await measure(run, topic, { WORK_MS: '0', FAULTY: '' }, whenSettled)
-      return { rate, letters: await readLetters(`${run}.dlq`) }
+    if (faults.includes('poison')) {
+      const { rate, cost } = await poisoned(name, round)
+      ratios.poison.push(rate)
+      costs.push(cost)
     }
-    const [none, some] = [await settled(`${name}-clean`), await settled(`${name}-poisoned`)]
-    ratios.poison.push(some.rate / none.rate)
-    console.log(
-      `poison: ${Math.round(some.rate)} messages/s, without ${Math.round(none.rate)}; dead letters ${some.letters.length} of ${messages / 100}, not byte-identical ${changed(some.letters)}, without ${none.letters.length}`,
-    )
+    const slow = faults.filter(fault => fault !== 'poison')
+    if (slow.length === 0) continue
     const others = async FAULTY => measure(`${name}-${FAULTY || 'works'}-${round}`, `${name}-clean`, { WORK_MS: '5', FAULTY }, whenTold)
     const works = await others('')
-    for (const fault of ['hangs', 'throws']) {
+    for (const fault of slow) {
       const ms = await others(fault)
       ratios[fault].push(ms / works)
       console.log(`one key in a hundred ${fault}: other keys done in ${Math.round(ms)} ms, without in ${Math.round(works)} ms`)
     }
   }
-  console.log(`throughput with poison to without: median ${median(ratios.poison)}`)
-  for (const fault of ['hangs', 'throws'])
-    console.log(`time of other keys where one in a hundred ${fault} to without: median ${median(ratios[fault])}`)
+  if (costs.length > 0)
+    console.log(
+      `throughput with poison to without: median ${median(ratios.poison).toFixed(2)}; a dead letter costs ${Math.round(median(costs))} us of processor time more than a message`,
+    )
+  for (const fault of faults.filter(fault => fault !== 'poison'))
+    console.log(`time of other keys where one in a hundred ${fault} to without: median ${median(ratios[fault]).toFixed(2)}`)
 } finally {
   await admin.disconnect()
   await kafka.stop()
@@ -102,17 +101,33 @@ async function fill(topic, write) {
   await producer.disconnect()
 }
 
+/** Both kinds in turn, so that a busy minute of the machine is everybody's, and each first as often as last. */
+async function poisoned(name, round) {
+  const settled = async kind => {
+    const run = `${name}-${kind}-${round}`
+    const result = await measure(run, `${name}-${kind}`, { WORK_MS: '0', FAULTY: '' }, router =>
+      untilSettled(router, messages, longestRunMs),
+    )
+    return { ...result, letters: await readLetters(`${run}.dlq`) }
+  }
+  const results = {}
+  for (const kind of round % 2 === 0 ? ['clean', 'poisoned'] : ['poisoned', 'clean']) results[kind] = await settled(kind)
+  const { clean: none, poisoned: some } = results
+  console.log(
+    `poison: ${figures(some)}, without ${figures(none)}; dead letters ${some.letters.length} of ${messages / 100}, not byte-identical ${changed(some.letters)}, without ${none.letters.length}`,
+  )
+  return { rate: some.rate / none.rate, cost: (some.cpu - none.cpu) * 100 }
+}
+
+function figures({ rate, cpu }) {
+  return `${Math.round(rate)} messages/s at ${cpu.toFixed(1)} us of processor time each`
+}
+
 async function measure(run, topic, env, whenDone) {
   const root = join(folder, run)
-  const port = await freePort()
   const tell = join(root, 'told')
   await admin.createTopics({ topics: [{ topic: `${run}.dlq`, numPartitions: 1 }], waitForLeaders: true })
   const files = {
-    'router.yaml': `name: ${run}
-broker: kafka
-brokers: { kafka: { type: kafka, brokers: "${kafka.address}" } }
-server: { host: 127.0.0.1, port: ${port}, apps: [{ id: a, key: k, secret: not-a-secret }] }
-`,
     'routes/bench.yaml': `topics: ${topic}
 from: earliest
 envelope: event
@@ -124,41 +139,18 @@ unmatched: dead-letter
     'schemas/step.json': schema,
     'handlers/step.mjs': handler,
   }
-  for (const [file, text] of Object.entries(files)) {
-    await mkdir(join(root, file, '..'), { recursive: true })
-    await writeFile(join(root, file), text)
-  }
-  const child = spawn(process.execPath, [main, 'run', '--project', root], {
-    stdio: 'ignore',
-    env: { ...process.env, TELL: tell, COUNT: String((messages * 99) / 100), ...env },
-  })
+  const counted = { TELL: tell, COUNT: String((messages * 99) / 100), ...env }
+  const router = await startRouter(root, { address: kafka.address, files, env: counted })
   try {
-    return await whenDone({ port, tell, endsAt: performance.now() + longestRunMs })
+    return await whenDone(router, tell)
   } finally {
-    child.kill('SIGKILL')
-    await new Promise(resolve => child.once('exit', resolve))
+    await router.stop()
   }
-}
-
-/** Messages a second, from the first that is seen settled until all are. */
-async function whenSettled({ port, endsAt }) {
-  let first
-  while (performance.now() < endsAt) {
-    const text = await fetch(`http://127.0.0.1:${port}/metrics`).then(
-      response => response.text(),
-      () => '',
-    )
-    const at = performance.now()
-    const settled = Number(/^signalbox_messages_settled_total\{[^}]*\} (\d+)/m.exec(text)?.[1] ?? 0)
-    if (settled > 0) first ??= { at, settled }
-    if (settled >= messages) return ((messages - first.settled) * 1000) / (at - first.at)
-    await sleep(first === undefined ? 5 : 25)
-  }
-  throw new Error('the messages were not settled in time')
 }
 
 /** Milliseconds from the first call of the handler until the keys that work are done. */
-async function whenTold({ tell, endsAt }) {
+async function whenTold(_, tell) {
+  const endsAt = performance.now() + longestRunMs
   while (performance.now() < endsAt) {
     const text = await readFile(tell, 'utf8').catch(() => '')
     if (text !== '') return Number(text)
@@ -205,19 +197,4 @@ function changed(letters) {
     left.set(found, (left.get(found) ?? 0) - 1)
   }
   return [...left.values()].reduce((sum, count) => sum + Math.abs(count), 0)
-}
-
-/** Of an even number: the mean of the two in the middle. */
-function median(list) {
-  const sorted = list.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return (sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2).toFixed(2)
-}
-
-async function freePort() {
-  const server = createServer()
-  await new Promise(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address()
-  await new Promise(resolve => server.close(resolve))
-  return port
 }

@@ -2,18 +2,16 @@
 // to the broadcast. Needs a build (`npm run build`) and redis-server; starts a Kafka of its own unless KAFKA_BROKERS names one.
 //   node test/bench/idempotency.mjs [messages] [rounds]
 import { spawn } from 'node:child_process'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import kafkajs from 'kafkajs'
 import { startKafka } from '../kafka/kafka-server.mjs'
+import { freePort, median, startRouter, untilSettled } from './built-router.mjs'
 
 const messages = Number(process.argv[2] ?? 200_000)
 const rounds = Number(process.argv[3] ?? 3)
-const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+const longestRunMs = 300_000
 
 const redisPort = await freePort()
 const variants = {
@@ -42,7 +40,6 @@ try {
       results[name].push(result)
       console.log(`${name}: ${Math.round(result.rate)} messages/s, ${result.cpu.toFixed(1)} us of processor time each`)
     }
-  const median = list => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)]
   const ratesOf = name => results[name].map(({ rate }) => rate)
   for (const [name, list] of Object.entries(results)) {
     // Of each round: what the machine is busy with changes between them.
@@ -77,62 +74,18 @@ async function fill() {
   await producer.disconnect()
 }
 
-/** Messages a second, from the first that is seen settled until nearly all are, and processor time for each. */
 async function measure(name, { action, route, store }) {
-  const root = join(folder, name)
-  const port = await freePort()
-  const files = {
-    'router.yaml': `name: ${name}-${process.pid}
-broker: kafka
-brokers: { kafka: { type: kafka, brokers: "${kafka.address}" } }
-server: { host: 127.0.0.1, port: ${port}, apps: [{ id: a, key: k, secret: not-a-secret }] }
-${store === '' ? '' : `idempotency: ${store}\n`}`,
-    'routes/bench.yaml': `topics: ${topic}\nfrom: earliest\nroutes:\n  paid:\n    event: order.paid\n${route}    actions:\n      - ${action}\n`,
-    'handlers/nothing.mjs': 'export default () => {}\n',
-  }
-  for (const [file, text] of Object.entries(files)) {
-    await mkdir(join(root, file, '..'), { recursive: true })
-    await writeFile(join(root, file), text)
-  }
-  const child = spawn(process.execPath, [main, 'run', '--project', root], { stdio: 'ignore' })
+  const router = await startRouter(join(folder, `${name}-${process.pid}`), {
+    address: kafka.address,
+    settings: store === '' ? '' : `idempotency: ${store}\n`,
+    files: {
+      'routes/bench.yaml': `topics: ${topic}\nfrom: earliest\nroutes:\n  paid:\n    event: order.paid\n${route}    actions:\n      - ${action}\n`,
+      'handlers/nothing.mjs': 'export default () => {}\n',
+    },
+  })
   try {
-    let [first, last] = [undefined, undefined]
-    for (;;) {
-      const sample = await look(port)
-      if (sample !== undefined && sample.settled > 0) first ??= sample
-      if (first !== undefined && sample.settled >= messages) {
-        // Not the last look: it came too late by up to a pause.
-        const end = last ?? sample
-        const done = end.settled - first.settled
-        return { rate: (done * 1000) / (end.at - first.at), cpu: ((end.cpu - first.cpu) * 1e6) / done }
-      }
-      if (sample !== undefined && sample !== first) last = sample.settled > 0 ? sample : undefined
-      await sleep(first === undefined ? 5 : 50)
-    }
+    return await untilSettled(router, messages, longestRunMs)
   } finally {
-    child.kill('SIGKILL')
-    await new Promise(resolve => child.once('exit', resolve))
+    await router.stop()
   }
-}
-
-/** What the router says of itself: messages settled, and seconds of processor time. */
-async function look(port) {
-  try {
-    const response = await fetch(`http://127.0.0.1:${port}/metrics`)
-    const at = performance.now()
-    const text = await response.text()
-    const number = pattern => Number(pattern.exec(text)?.[1] ?? 0)
-    const settled = number(/^signalbox_messages_settled_total\{[^}]*\} (\d+)/m)
-    return { at, settled, cpu: number(/^process_cpu_seconds_total (\S+)/m) }
-  } catch {
-    return undefined
-  }
-}
-
-async function freePort() {
-  const server = createServer()
-  await new Promise(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address()
-  await new Promise(resolve => server.close(resolve))
-  return port
 }

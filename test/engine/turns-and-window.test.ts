@@ -57,6 +57,25 @@ describe('turns', () => {
     expect(seen).toHaveLength(101)
   })
 
+  it('actions that are promises and end at once let the event loop have its turn, too', async () => {
+    const turns: number[] = []
+    const harness: Harness = new Harness(
+      subscription([
+        route('r', [
+          action(async () => {
+            harness.clock.elapse(0.1)
+            turns.push(harness.clock.yields)
+          }),
+        ]),
+      ]),
+    )
+    harness.deliver(values(2_000))
+    await harness.clock.settle()
+    expect(turns).toHaveLength(2_000)
+    const longest = Math.max(...turns.map(turn => turns.filter(each => each === turn).length))
+    expect(longest).toBeLessThan(200)
+  })
+
   it('a small delivery is worked on at once', () => {
     const seen: unknown[] = []
     const harness = working(0.001, seen)

@@ -1,0 +1,96 @@
+import type { SourceRecord } from '../compiler/plan.ts'
+import type { Assignment } from './assignment.ts'
+import { AttemptReleased } from './attempt-run.ts'
+import type { SubscriptionCounters } from './counters.ts'
+import { errorCause, untilWritten } from './execution.ts'
+import type { DeadLetterRecord, EnginePorts } from './ports.ts'
+
+/** Letters that nobody waits for leave together this often, in ms: a request costs many times what a letter in it costs. */
+const gatherMs = 20
+
+/** What may be under way that no lane waits for. Should the process die, what came after it in its lanes is delivered again. */
+const aheadLimit = { letters: 1_000, bytes: 16 * 1024 * 1024 }
+
+/**
+ * Writes dead letters until the broker has them. Once a topic has taken one, lanes go on while further ones are on their way there, so that a key of
+ * which every message is refused is as fast as others; from the first failure on they wait again, each for its own.
+ */
+export class DeadLetterWriter {
+  readonly #ports: EnginePorts
+  readonly #counters: SubscriptionCounters
+  /** Topics that took the last letter that was tried. */
+  readonly #taking = new Set<string>()
+  /** Letters under way that no lane waits for. */
+  #letters = 0
+  #bytes = 0
+  /** When letters left last, on the monotonic clock. */
+  #leftAt = Number.NEGATIVE_INFINITY
+  /** Of those that gather now. */
+  #departure: Promise<void> | undefined
+
+  constructor(ports: EnginePorts, counters: SubscriptionCounters) {
+    this.#ports = ports
+    this.#counters = counters
+  }
+
+  mayGoAhead({ topic }: DeadLetterRecord): boolean {
+    return this.#letters < aheadLimit.letters && this.#bytes < aheadLimit.bytes && this.#taking.has(topic)
+  }
+
+  /** False: the partition was given up first. Never rejects. */
+  write(assignment: Assignment, record: SourceRecord, letter: DeadLetterRecord): Promise<boolean> {
+    return this.#untilWritten(assignment, record, letter, () => this.#ports.writeDeadLetter(letter))
+  }
+
+  /** The same for a letter that no lane waits for: it may wait for others, to travel with them. */
+  async writeAhead(assignment: Assignment, record: SourceRecord, letter: DeadLetterRecord): Promise<boolean> {
+    const bytes = letter.value?.length ?? 0
+    this.#letters++
+    this.#bytes += bytes
+    const isWritten = await this.#untilWritten(assignment, record, letter, async () => {
+      await this.#nextDeparture()
+      if (assignment.state === 'released') throw new AttemptReleased()
+      await this.#ports.writeDeadLetter(letter)
+    })
+    this.#letters--
+    this.#bytes -= bytes
+    return isWritten
+  }
+
+  async #untilWritten(
+    assignment: Assignment,
+    { topic: originalTopic, partition, offset }: SourceRecord,
+    { topic }: DeadLetterRecord,
+    write: () => Promise<void>,
+  ): Promise<boolean> {
+    const end = await untilWritten(this.#ports, assignment, write, (error, retryInMs) => {
+      this.#taking.delete(topic)
+      this.#counters.deadLetterFailures++
+      this.#ports.log.error(
+        { topic, originalTopic, partition, offset, retryInMs, error: errorCause(error).message },
+        'the dead letter could not be written; the message stays uncommitted and the write is tried again',
+      )
+      return 'again'
+    })
+    if (end === 'written') this.#taking.add(topic)
+    return end === 'written'
+  }
+
+  /** At once where none left lately. */
+  #nextDeparture(): Promise<void> | undefined {
+    const { clock } = this.#ports
+    const waitMs = this.#leftAt + gatherMs - clock.monotonic()
+    if (this.#departure === undefined && waitMs <= 0) {
+      this.#leftAt = clock.monotonic()
+      return undefined
+    }
+    this.#departure ??= new Promise(resolve => {
+      clock.schedule(waitMs, () => {
+        this.#leftAt = clock.monotonic()
+        this.#departure = undefined
+        resolve()
+      })
+    })
+    return this.#departure
+  }
+}

@@ -1,0 +1,84 @@
+import type { DeadLetterPolicy, SourceRecord } from '../compiler/plan.ts'
+import type { Assignment } from './assignment.ts'
+import type { RouteCounters } from './counters.ts'
+import { type DeadLetterCause, deadLetterRecord } from './dead-letter.ts'
+import type { Execution, RunEnd, Settlement } from './execution.ts'
+import type { DeadLetterRecord } from './ports.ts'
+
+export interface GivenUp {
+  readonly record: SourceRecord
+  readonly assignment: Assignment
+  readonly policy: DeadLetterPolicy
+  readonly cause: DeadLetterCause
+}
+
+export type GivenUpAs = 'dead-lettered' | 'failed'
+
+/**
+ * Ends a message (or one route of it) that cannot be processed, as its policy says. A dead letter that cannot be written is tried again for
+ * as long as the partition is ours: it is never counted as done. Answers what the caller counts.
+ */
+export async function giveUp(execution: Execution, given: GivenUp): Promise<GivenUpAs | 'released'> {
+  const letter = announce(execution, given)
+  if (typeof letter === 'string') return letter
+  return (await execution.deadLetters.write(given.assignment, given.record, letter)) ? 'dead-lettered' : 'released'
+}
+
+/**
+ * The same where nothing comes after it: the lane need not wait for the dead letter, unless the topic has not shown that it takes them. Counts what
+ * became of it, as dead-lettered also where the route has `earlier` dead letters.
+ */
+export async function endGivenUp(execution: Execution, given: GivenUp, counters: RouteCounters, earlier?: GivenUpAs): Promise<RunEnd> {
+  const { assignment, record } = given
+  const letter = announce(execution, given)
+  const settle = (as: GivenUpAs | 'released'): Settlement => {
+    if (as === 'released') return as
+    countGivenUp(counters, earlier === 'dead-lettered' ? earlier : as)
+    return 'settled'
+  }
+  if (typeof letter === 'string') return settle(letter)
+  const settled = (isWritten: boolean) => settle(isWritten ? 'dead-lettered' : 'released')
+  const { deadLetters } = execution
+  if (deadLetters.mayGoAhead(letter)) return { settlement: deadLetters.writeAhead(assignment, record, letter).then(settled) }
+  return deadLetters.write(assignment, record, letter).then(settled)
+}
+
+export function countGivenUp(counters: RouteCounters, as: GivenUpAs): void {
+  if (as === 'dead-lettered') counters.deadLettered++
+  else counters.failed++
+}
+
+/** Says what is given up and why. Answers the letter that is to be written, or the outcome where there is none. */
+function announce(execution: Execution, { record, assignment, policy, cause }: GivenUp): DeadLetterRecord | 'failed' | 'released' {
+  const { log, observer } = execution.ports
+  const place = {
+    topic: record.topic,
+    partition: record.partition,
+    offset: record.offset,
+    route: cause.route,
+    action: cause.action,
+    attempts: cause.attempts,
+    error: cause.type,
+  }
+  const topic = policy.kind === 'topic' ? (policy.topic ?? `${record.topic}.dlq`) : undefined
+  observer?.gaveUp({
+    record,
+    route: cause.route,
+    action: cause.action,
+    attempts: cause.attempts,
+    outcome: policy.kind === 'topic' ? 'dead-letter' : policy.onFailure,
+    topic,
+    error: `${cause.type}: ${cause.message}`,
+  })
+  if (topic !== undefined) {
+    log.warn({ ...place, deadLetterTopic: topic }, `dead-lettered: ${cause.message}`)
+    return deadLetterRecord(record, topic, cause)
+  }
+  if (policy.kind === 'none' && policy.onFailure === 'skip') {
+    log.warn(place, `given up (onFailure: skip): ${cause.message}`)
+    return 'failed'
+  }
+  log.error(place, `partition stopped (onFailure: stop): ${cause.message}`)
+  execution.stopPartition(assignment)
+  return 'released'
+}
