@@ -5,6 +5,7 @@ import type { Breakers } from './breaker.ts'
 import type { SubscriptionCounters } from './counters.ts'
 import type { DeadLetterCause } from './dead-letter.ts'
 import type { DeadLetterWriter } from './dead-letter-writer.ts'
+import type { GivenUpLog } from './given-up-log.ts'
 import type { Places } from './places.ts'
 import type { EnginePorts } from './ports.ts'
 import { retryDelay } from './retry-delay.ts'
@@ -23,6 +24,7 @@ export interface Execution {
   readonly batches: Batches
   readonly places: Places
   readonly deadLetters: DeadLetterWriter
+  readonly givenUpLog: GivenUpLog
   /** Starts nothing more of the partition: `onFailure: stop`. */
   stopPartition(assignment: Assignment): void
 }

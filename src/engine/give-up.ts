@@ -51,15 +51,6 @@ export function countGivenUp(counters: RouteCounters, as: GivenUpAs): void {
 /** Says what is given up and why. Answers the letter that is to be written, or the outcome where there is none. */
 function announce(execution: Execution, { record, assignment, policy, cause }: GivenUp): DeadLetterRecord | 'failed' | 'released' {
   const { log, observer } = execution.ports
-  const place = {
-    topic: record.topic,
-    partition: record.partition,
-    offset: record.offset,
-    route: cause.route,
-    action: cause.action,
-    attempts: cause.attempts,
-    error: cause.type,
-  }
   const topic = policy.kind === 'topic' ? (policy.topic ?? `${record.topic}.dlq`) : undefined
   observer?.gaveUp({
     record,
@@ -71,14 +62,18 @@ function announce(execution: Execution, { record, assignment, policy, cause }: G
     error: `${cause.type}: ${cause.message}`,
   })
   if (topic !== undefined) {
-    log.warn({ ...place, deadLetterTopic: topic }, `dead-lettered: ${cause.message}`)
+    execution.givenUpLog.say(cause, () => ({ ...placeOf(record, cause), deadLetterTopic: topic }), `dead-lettered: ${cause.message}`)
     return deadLetterRecord(record, topic, cause)
   }
   if (policy.kind === 'none' && policy.onFailure === 'skip') {
-    log.warn(place, `given up (onFailure: skip): ${cause.message}`)
+    execution.givenUpLog.say(cause, () => placeOf(record, cause), `given up (onFailure: skip): ${cause.message}`)
     return 'failed'
   }
-  log.error(place, `partition stopped (onFailure: stop): ${cause.message}`)
+  log.error(placeOf(record, cause), `partition stopped (onFailure: stop): ${cause.message}`)
   execution.stopPartition(assignment)
   return 'released'
+}
+
+function placeOf({ topic, partition, offset }: SourceRecord, { route, action, attempts, type }: DeadLetterCause): object {
+  return { topic, partition, offset, route, action, attempts, error: type }
 }

@@ -1,25 +1,20 @@
 import type { SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
 import { isRetryTopicOf } from '../compiler/retry-topics.ts'
 import { Assignment } from './assignment.ts'
+import { Backlogs } from './backlogs.ts'
 import { Batches } from './batch.ts'
 import { Breakers } from './breaker.ts'
 import { CommitCadence } from './commit-cadence.ts'
 import { SubscriptionCounters } from './counters.ts'
 import { DeadLetterWriter } from './dead-letter-writer.ts'
 import type { Execution, Settlement } from './execution.ts'
+import { GivenUpLog } from './given-up-log.ts'
 import { LaneScheduler, type StartMessage } from './lane-scheduler.ts'
 import type { LimitMember, MessageLimit } from './message-limit.ts'
 import { runMessage } from './message-run.ts'
 import type { EngineObserver } from './observer.ts'
 import type { ConsumerPort, EnginePorts, PartitionId } from './ports.ts'
-import { dueAt } from './retry-topic.ts'
 import { Window } from './window.ts'
-
-/** Longest time messages are worked on before sockets, timers and heartbeats get their turn, in ms. */
-const turnMs = 8
-
-/** Timers take no longer ones: the message is then looked at again. */
-const longestTimerMs = 3_600_000
 
 /** Longest wait for the commit that ends a partition or the run, in ms; without it, what is not committed is delivered again. */
 const lastCommitMs = 5_000
@@ -50,6 +45,7 @@ export class SubscriptionProcessor implements LimitMember {
   readonly #ports: EnginePorts
   readonly #execution: Execution
   readonly #scheduler: LaneScheduler
+  readonly #backlogs: Backlogs
   readonly #window = new Window()
   readonly #commits: CommitCadence
   readonly #assignments = new Map<string, Assignment>()
@@ -57,10 +53,6 @@ export class SubscriptionProcessor implements LimitMember {
   readonly #limit: MessageLimit | undefined
   #plan: SubscriptionPlan
   #consumer: ConsumerPort | undefined
-  /** Partitions with a backlog, in turn. */
-  readonly #turns: Assignment[] = []
-  /** A turn is under way or will come: deliveries meanwhile only queue. */
-  #inTurn = false
   #stopping = false
   #released = 0
   #paused = 0
@@ -80,11 +72,18 @@ export class SubscriptionProcessor implements LimitMember {
         : this.#startObserved(options.ports.observer),
       (assignment, record, settlement, tookMs) => this.#ended(assignment, record, settlement, tookMs),
     )
+    this.#backlogs = new Backlogs(options.ports.clock, options.limit, {
+      batchSize: () => this.#plan.batch.size,
+      take: (assignment, record) => this.#take(assignment, record),
+      moved: () => this.#commits.moved(),
+      turned: () => this.#keepWindow(),
+    })
     this.#execution = {
       ports: options.ports,
       counters: this.counters,
       places: this.#scheduler.places,
       deadLetters: new DeadLetterWriter(options.ports, this.counters),
+      givenUpLog: new GivenUpLog(options.ports.clock, options.ports.log),
       breakers: new Breakers(options.ports, this.counters),
       batches: new Batches(options.ports.clock, this.counters),
       stopPartition: assignment => this.#stopPartition(assignment),
@@ -162,9 +161,7 @@ export class SubscriptionProcessor implements LimitMember {
     if (assignment === undefined || !assignment.takesMessages || this.#stopping) return
     assignment.highWatermark = highWatermark
     this.#window.enter(assignment, records)
-    assignment.backlog.push({ records, next: 0, nextOffset })
-    if (assignment.backlog.length === 1) this.#turns.push(assignment)
-    if (!this.#inTurn) this.#turn()
+    this.#backlogs.add(assignment, records, nextOffset)
     this.#keepWindow()
   }
 
@@ -179,6 +176,7 @@ export class SubscriptionProcessor implements LimitMember {
     await this.#drainAssignments(all, limitMs)
     await this.#withinLimit(this.#commits.commit(all), lastCommitMs)
     this.#commits.stop()
+    this.#execution.givenUpLog.tell()
     this.#limit?.leave(this)
     return { finished: all.every(assignment => assignment.state === 'draining'), released: this.#released - before }
   }
@@ -207,79 +205,6 @@ export class SubscriptionProcessor implements LimitMember {
     })
   }
 
-  /** Works on the backlogs until they are empty or the turn is over; the rest waits for the next turn of the event loop. */
-  #turn(): void {
-    this.#inTurn = true
-    const endsAt = this.#ports.clock.monotonic() + turnMs
-    try {
-      for (;;) {
-        const assignment = this.#turns.shift()
-        if (assignment === undefined) break
-        this.#takeSome(assignment, endsAt)
-        if (assignment.backlog.length > 0 && assignment.parked === undefined) this.#turns.push(assignment)
-        if (this.#ports.clock.monotonic() >= endsAt) break
-      }
-    } finally {
-      this.#inTurn = this.#turns.length > 0
-      if (this.#inTurn)
-        this.#ports.clock.yield(() => {
-          this.#turn()
-          this.#keepWindow()
-        })
-    }
-  }
-
-  /** Takes `batch.size` messages at a time from one partition's backlog until the turn ends. */
-  #takeSome(assignment: Assignment, endsAt: number): void {
-    do {
-      const delivery = assignment.backlog[0]
-      if (delivery === undefined) return
-      const end = Math.min(delivery.records.length, delivery.next + this.#plan.batch.size)
-      while (delivery.next < end && assignment.takesMessages) {
-        const record = delivery.records[delivery.next]
-        if (record === undefined || (assignment.isRetry && this.#parks(assignment, record)) || this.#limit?.take() === false) break
-        delivery.next++
-        this.counters.received++
-        if (this.#scheduler.take(assignment, record, this.#plan.ordering)) {
-          this.#window.leave(assignment, record)
-          this.counters.settled++
-        }
-        assignment.tracker.delivered(record.offset + 1)
-        if (this.#limit?.isReached === true) {
-          this.#limit.tellMembers()
-          return
-        }
-      }
-      if (!assignment.takesMessages) return
-      if (assignment.parked !== undefined) {
-        this.#commits.moved()
-        return
-      }
-      if (delivery.next >= delivery.records.length) {
-        assignment.tracker.delivered(delivery.nextOffset)
-        assignment.backlog.shift()
-      }
-      this.#commits.moved()
-    } while (this.#ports.clock.monotonic() < endsAt)
-  }
-
-  /**
-   * The partition of a retry topic waits for its next message to be due, and the consumer stays in its group. Those behind it are not looked at: a
-   * topic's waits are alike, and what is done stays below what waits, so that a stop repeats nothing.
-   */
-  #parks(assignment: Assignment, record: SourceRecord): boolean {
-    const waitMs = dueAt(record) - this.#ports.clock.now()
-    if (waitMs <= 0) return false
-    assignment.parked = this.#ports.clock.schedule(Math.min(waitMs, longestTimerMs), () => {
-      assignment.parked = undefined
-      this.#turns.push(assignment)
-      if (this.#inTurn) return
-      this.#turn()
-      this.#keepWindow()
-    })
-    return true
-  }
-
   /** Takes out what was delivered and has not started: it will be delivered again. */
   #discard(assignment: Assignment): void {
     this.#discardBacklog(assignment)
@@ -287,10 +212,16 @@ export class SubscriptionProcessor implements LimitMember {
   }
 
   #discardBacklog(assignment: Assignment): void {
-    assignment.parked?.()
-    assignment.parked = undefined
-    for (const { records, next } of assignment.backlog) for (const record of records.slice(next)) this.#window.leave(assignment, record)
-    assignment.backlog = []
+    for (const record of this.#backlogs.discard(assignment)) this.#window.leave(assignment, record)
+  }
+
+  #take(assignment: Assignment, record: SourceRecord): void {
+    this.counters.received++
+    if (this.#scheduler.take(assignment, record, this.#plan.ordering)) {
+      this.#window.leave(assignment, record)
+      this.counters.settled++
+    }
+    assignment.tracker.delivered(record.offset + 1)
   }
 
   #startObserved(observer: EngineObserver): StartMessage {
