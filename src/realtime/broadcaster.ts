@@ -1,11 +1,11 @@
 import type { ChannelRule, HistoryRule } from '../config/router-config.ts'
 import { channelKind, channelNameFault, eventNameFault } from './channel-kind.ts'
-import type { AppChannels } from './channels.ts'
+import type { AppChannels, Channel } from './channels.ts'
 import type { Connection } from './connection.ts'
 import type { Counters } from './counters.ts'
 import type { ChannelEvent, Delivery } from './delivery.ts'
 import { jsonBytes } from './frame.ts'
-import type { Append, Appended, History } from './history/history.ts'
+import type { Append, History } from './history/history.ts'
 import { type BroadcastSource, type Hub, HubError, type Reach } from './hub.ts'
 import { isObject } from './json-fields.ts'
 import type { LiveSettings } from './settings.ts'
@@ -18,8 +18,6 @@ export interface BroadcasterOptions {
   readonly counters: Counters
   readonly settings: LiveSettings
 }
-
-type Kept = Pick<Append, 'event' | 'text' | 'except' | 'origin'>
 
 /** Checks events of routes, of the HTTP API and of clients, and hands them on. */
 export class Broadcaster implements Hub {
@@ -40,8 +38,9 @@ export class Broadcaster implements Hub {
   hasSubscribers(app: string, channel: string, reach?: Reach): boolean {
     const found = this.#apps.get(app)
     if (found === undefined) return false
+    const known = found.channels.get(channel)
     return (
-      found.channels.has(channel) || goesOn(found, reach) || keepsEvents(channel) || this.#settings.rules.historyOf(channel) !== undefined
+      known !== undefined || goesOn(found, reach) || keepsEvents(channel) || this.#historyOf(found, channel, known, reach) !== undefined
     )
   }
 
@@ -58,7 +57,7 @@ export class Broadcaster implements Hub {
     const app = this.#check(appId, channel, event)
     this.#counters.broadcasts += 1
     const found = app.channels.get(channel)
-    const history = found === undefined ? this.#settings.rules.historyOf(channel) : found.history
+    const history = this.#historyOf(app, channel, found, reach)
     if (found === undefined && history === undefined && !goesOn(app, reach) && !keepsEvents(channel)) return
     const text = toJson(data)
     this.#checkSize(text, this.#settings.limits.broadcast, found === undefined ? this.#settings.rules.of(channel) : found.rule)
@@ -70,7 +69,7 @@ export class Broadcaster implements Hub {
       this.#send(app, channel, made, except, reach)
       return
     }
-    return this.#keep(app, channel, history, { event, text, except, origin: source?.origin }, made, reach)
+    return this.#keep({ app: appId, channel, limits: history, name: event, made, except, origin: source?.origin })
   }
 
   /**
@@ -101,7 +100,7 @@ export class Broadcaster implements Hub {
             this.#send(app, channel, sent, except)
             continue
           }
-          const kept = this.#keep(app, channel, history, { event, text, except, origin: undefined }, sent, undefined)
+          const kept = this.#keep({ app: appId, channel, limits: history, name: event, made: sent, except, origin: undefined })
           if (kept !== undefined) pending.push(kept)
         }
         return pending
@@ -124,22 +123,16 @@ export class Broadcaster implements Hub {
     if (goesOn(app, reach)) app.backplane.publish(channel, event, except)
   }
 
-  /** The history has the event delivered here; other instances have histories of their own. */
-  #keep(
-    app: AppChannels,
-    channel: string,
-    limits: HistoryRule,
-    event: Kept,
-    made: ChannelEvent,
-    reach: Reach | undefined,
-  ): undefined | Promise<void> {
-    const goOn = ({ isRepeat }: Appended): void => {
-      if (!isRepeat && goesOn(app, reach)) app.backplane.publish(channel, made, event.except)
-    }
-    const kept = this.#history.append({ app: app.app.id, channel, limits, ...event })
-    if (kept instanceof Promise) return kept.then(goOn)
-    goOn(kept)
-    return undefined
+  /** A history that instances share takes what is for all of them: what each sends by itself would be in it several times. */
+  #historyOf({ backplane }: AppChannels, channel: string, found: Channel | undefined, reach: Reach | undefined): HistoryRule | undefined {
+    if (reach === 'here' && backplane.isShared) return undefined
+    return found === undefined ? this.#settings.rules.historyOf(channel) : found.history
+  }
+
+  /** The history has the event delivered, wherever it is wanted. */
+  #keep(entry: Append): undefined | Promise<void> {
+    const kept = this.#history.append(entry)
+    return kept instanceof Promise ? kept.then(() => undefined) : undefined
   }
 
   #check(appId: string, channel: string, event: string): AppChannels {

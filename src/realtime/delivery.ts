@@ -67,7 +67,7 @@ export class Delivery {
     const excluded = except === undefined ? undefined : this.#connections.get(except)
     const frame = eventFrame(event.event, channel.nameBytes, event.data, event.userId)
     if (channel.resumables === 0) sendToAll(channel, frame, excluded)
-    else sendInPlace(channel, frame, event.at, excluded)
+    else sendInPlace(channel, frame, event, excluded)
   }
 
   #sendTo(channel: Channel, event: ChannelEvent, socketId: string): void {
@@ -76,7 +76,7 @@ export class Delivery {
     if (connection === undefined || subscription === undefined) return
     const frame = eventFrame(event.event, channel.nameBytes, event.data)
     if (subscription.resumable === undefined) connection.outbox.push(frame)
-    else subscription.resumable.take(frame, event.at, false)
+    else subscription.resumable.take(frame, event, false)
   }
 }
 
@@ -90,12 +90,12 @@ export function sendToAll({ subscriptions }: Channel, frame: ByteString, exclude
 }
 
 /** As `sendToAll`, where some of the clients keep track of where they stand. */
-function sendInPlace({ subscriptions }: Channel, frame: ByteString, at: Position | undefined, excluded: Connection | undefined): void {
+function sendInPlace({ subscriptions }: Channel, frame: ByteString, event: ChannelEvent, excluded: Connection | undefined): void {
   for (let index = subscriptions.length - 1; index >= 0; index -= 1) {
     const subscription = subscriptions[index]
     if (subscription === undefined) continue
     const { connection, resumable } = subscription
-    if (resumable !== undefined) resumable.take(frame, at, connection === excluded)
+    if (resumable !== undefined) resumable.take(frame, event, connection === excluded)
     else if (connection !== excluded) connection.outbox.push(frame)
   }
 }
@@ -106,6 +106,6 @@ function movePast(channel: Channel, at: Position): void {
   channel.latest = at
   if (before === undefined || before.epoch === at.epoch || channel.resumables === 0) return
   channel.latest = { epoch: at.epoch, serial: at.serial - 1 }
-  for (const { resumable } of channel.subscriptions) resumable?.lose('epoch_changed')
+  for (const { resumable } of channel.subscriptions) resumable?.lose(channel.latest, 'epoch_changed')
   channel.latest = at
 }

@@ -12,9 +12,7 @@ import { Connections } from './connections.ts'
 import { Counters } from './counters.ts'
 import { Delivery } from './delivery.ts'
 import { FleetNews } from './fleet-news.ts'
-import { jsonBytes } from './frame.ts'
 import type { History, HistoryListener } from './history/history.ts'
-import { MemoryHistory } from './history/memory-history.ts'
 import { type HealthEndpoints, serveHealth } from './http/health.ts'
 import { isLocalRequest } from './http/local-request.ts'
 import { PublicEndpoints } from './http/public-endpoints.ts'
@@ -56,7 +54,7 @@ export interface RealtimeServerOptions {
   readonly mode: 'dev' | 'run'
   readonly endpoints: RealtimeEndpoints
   readonly timings?: Partial<RealtimeTimings>
-  /** Makes the history; default: one in this process. */
+  /** Makes the history; default: that of the backplane. */
   readonly openHistory?: (listener: HistoryListener) => History
   /** Where `authorize` modules are found; asked each time, so that a reload takes effect. */
   readonly findModule?: FindModule
@@ -119,7 +117,7 @@ class PusherServer implements RealtimeServer {
     this.#connections = new Connections(this.#counters, this.#settings, log)
     const delivery = new Delivery(this.#connections.bySocketId, this.#counters, this.#settings)
     this.#history = this.#openHistory(delivery)
-    const news = { delivery, connections: this.#connections, history: this.#history, settings: this.#settings }
+    const news = { delivery, connections: this.#connections }
     for (const app of apps) {
       app.observer = new ChannelAnnouncer(app, this.#settings)
       app.backplane.listen(new FleetNews(app, { ...news, webhooks: this.#webhooks.get(app) }))
@@ -252,22 +250,20 @@ class PusherServer implements RealtimeServer {
   #openHistory(delivery: Delivery): History {
     const listener = this.#historyListener(delivery)
     const { openHistory } = this.#options
-    if (openHistory !== undefined) return openHistory(listener)
-    return new MemoryHistory({ limits: () => ({ bytes: this.#settings.limits.history }), listener })
+    return openHistory === undefined ? this.#backplane.openHistory(listener) : openHistory(listener)
   }
 
   #historyListener(delivery: Delivery): HistoryListener {
     return {
-      deliver: (appId, channel, { event, text, except, serial }, epoch) => {
+      deliver: (appId, channel, event, except) => {
         const app = this.#appsById.get(appId)
-        if (app === undefined) return
-        delivery.deliver(app, channel, { event: jsonBytes(event), data: jsonBytes(text), text, at: { epoch, serial } }, except)
+        if (app !== undefined) delivery.deliver(app, channel, event, except)
       },
       lost: (appId, name, at, why) => {
         const channel = this.#appsById.get(appId)?.channels.get(name)
         if (channel === undefined) return
         channel.latest = at
-        for (const { resumable } of channel.subscriptions) resumable?.lose(why)
+        for (const { resumable } of channel.subscriptions) resumable?.lose(at, why)
       },
     }
   }

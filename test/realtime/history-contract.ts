@@ -1,13 +1,20 @@
 import { randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { Append, History, HistoryListener, Position, Replay, StoredEvent } from '../../src/realtime/history/history.ts'
+import { jsonBytes } from '../../src/realtime/frame.ts'
+import type { Append, History, HistoryListener, MadeEvent, PlacedEvent, Position, Replay } from '../../src/realtime/history/history.ts'
+
+/** An event as a broadcaster hands it over. */
+export function made(event: string, text: string): Pick<Append, 'name' | 'made'> {
+  const bytes: MadeEvent = { event: jsonBytes(event), data: jsonBytes(text), text }
+  return { name: event, made: bytes }
+}
 
 /** What every history does. `open` gives one in which the channels made here are new. */
 export function historyContract(open: (listener: HistoryListener) => Promise<History>): void {
   const app = 'shop'
   let history: History
   let channel = ''
-  let delivered: { channel: string; event: StoredEvent; epoch: string }[] = []
+  let delivered: { channel: string; event: PlacedEvent }[] = []
   let lost: string[] = []
 
   const limits = { size: 100, ttlMs: 60_000, bytes: 1_000_000 }
@@ -16,8 +23,7 @@ export function historyContract(open: (listener: HistoryListener) => Promise<His
     channel,
     limits,
     origin: undefined,
-    event: 'changed',
-    text,
+    ...made('changed', text),
     except: undefined,
     ...more,
   })
@@ -29,7 +35,7 @@ export function historyContract(open: (listener: HistoryListener) => Promise<His
     lost = []
     channel = `private-${randomUUID()}`
     history = await open({
-      deliver: (_, name, event, epoch) => delivered.push({ channel: name, event, epoch }),
+      deliver: (_, name, event) => delivered.push({ channel: name, event }),
       lost: (_, name) => lost.push(name),
     })
   })
@@ -53,7 +59,7 @@ export function historyContract(open: (listener: HistoryListener) => Promise<His
   test('whoever asks from a position gets all that came after it, in order, with name, data and exception', async () => {
     const start = await history.position(app, channel)
     expect(await since(start)).toEqual([])
-    await history.append(entry('{"n":1}', { event: 'first', except: '1.2' }))
+    await history.append(entry('', { ...made('first', '{"n":1}'), except: '1.2' }))
     const middle = await history.append(entry('"ü €"'))
     await history.append(entry(''))
     const replay = await history.since(app, channel, start)
@@ -73,8 +79,8 @@ export function historyContract(open: (listener: HistoryListener) => Promise<His
     await Promise.all(Array.from({ length: 50 }, (_, n) => history.append(entry(String(n)))))
     await expect.poll(() => delivered.length).toBe(50)
     expect(delivered.map(({ event }) => event.text)).toEqual(Array.from({ length: 50 }, (_, n) => String(n)))
-    expect(delivered.map(({ event }) => event.serial)).toEqual(Array.from({ length: 50 }, (_, n) => start.serial + n + 1))
-    expect(new Set(delivered.map(({ epoch }) => epoch))).toEqual(new Set([start.epoch]))
+    expect(delivered.map(({ event }) => event.at.serial)).toEqual(Array.from({ length: 50 }, (_, n) => start.serial + n + 1))
+    expect(new Set(delivered.map(({ event }) => event.at.epoch))).toEqual(new Set([start.epoch]))
     expect(await history.position(app, channel)).toEqual({ epoch: start.epoch, serial: start.serial + 50 })
   })
 

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type Append, type HistoryListener, HistoryUnavailable } from '../../src/realtime/history/history.ts'
 import { MemoryHistory } from '../../src/realtime/history/memory-history.ts'
-import { historyContract } from './history-contract.ts'
+import { historyContract, made } from './history-contract.ts'
 
 const silent: HistoryListener = { deliver: () => {}, lost: () => {} }
 const limits = { size: 100, ttlMs: 60_000, bytes: 1_000_000 }
@@ -12,7 +12,7 @@ function historyOf(bytes: number, listener = silent): MemoryHistory {
 }
 
 function entry(channel: string, text: string, more: Partial<Append> = {}): Append {
-  return { app: 'shop', channel, limits, origin: undefined, event: 'e', text, except: undefined, ...more }
+  return { app: 'shop', channel, limits, origin: undefined, ...made('e', text), except: undefined, ...more }
 }
 
 describe('in memory', () => {

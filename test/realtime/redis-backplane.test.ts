@@ -104,7 +104,7 @@ describeWithRedis('the redis backplane', () => {
     expect(names(client).filter(name => name.includes('forged'))).toEqual([])
   })
 
-  test('a client that keeps track is told when events of others may have been missed', async () => {
+  test('a client that keeps track is told when redis has lost what it held', async () => {
     const own = await RedisServer.start()
     onTestFinished(() => own.stop())
     const channels = { 'private-orders': { history: { size: 10, ttlMs: 60_000, bytes: 100_000 } } }
@@ -118,6 +118,6 @@ describeWithRedis('the redis backplane', () => {
     await own.kill()
     await eventually(async () => !one.server.stats().backplane.connected)
     await own.restart()
-    expect(fieldsOf(await client.event('router:resume_failed'))).toEqual({ channel: 'private-orders', reason: 'position_expired' })
+    expect(fieldsOf(await client.event('router:resume_failed'))).toEqual({ channel: 'private-orders', reason: 'epoch_changed' })
   })
 })

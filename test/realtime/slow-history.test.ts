@@ -12,6 +12,7 @@ import {
 } from '../../src/realtime/history/history.ts'
 import { MemoryHistory } from '../../src/realtime/history/memory-history.ts'
 import { app, connectedClient, deferred, fieldsOf, type RawClient, type RunningServer, startServer } from './harness.ts'
+import { made } from './history-contract.ts'
 
 const rules = { kept: { history: { size: 100, ttlMs: 60_000, bytes: 1_000_000 } } }
 
@@ -183,7 +184,7 @@ test('an event of another epoch says that the one before is lost', async () => {
   await stopOf(client)
   await send(running, 1)
   await positionAt(client, 1)
-  running.history.listener.deliver(app.id, 'kept', { serial: 8, event: 'e', text: '{"n":8}', except: undefined }, 'next')
+  running.history.listener.deliver(app.id, 'kept', { ...made('e', '{"n":8}').made, at: { epoch: 'next', serial: 8 } }, undefined)
   await client.event('router:resume_failed')
   await positionAt(client, 8)
   expect(got(client)).toEqual([1, 8])

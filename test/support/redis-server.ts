@@ -14,20 +14,27 @@ export const describeWithRedis = isInstalled
   ? describe
   : (name: string, tests: () => void) => describe.skip(`${name} (redis-server is not installed)`, tests)
 
-/** A real Redis of the test's own, without persistence: what it held is gone when it ends. */
+export interface RedisServerOptions {
+  /** What it held is there again when it is started again; default: it is gone. */
+  readonly isKept?: boolean
+}
+
+/** A real Redis of the test's own. */
 export class RedisServer {
   readonly port: number
   readonly #folder: string
+  readonly #isKept: boolean
   #child: ChildProcess | undefined
 
-  private constructor(port: number, folder: string) {
+  private constructor(port: number, folder: string, { isKept = false }: RedisServerOptions) {
     this.port = port
     this.#folder = folder
+    this.#isKept = isKept
   }
 
   /** Resolves when it answers. */
-  static async start(): Promise<RedisServer> {
-    const server = new RedisServer(await freePort(), await mkdtemp(join(tmpdir(), 'signalbox-redis-')))
+  static async start(options: RedisServerOptions = {}): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), await mkdtemp(join(tmpdir(), 'signalbox-redis-')), options)
     await server.restart()
     return server
   }
@@ -36,14 +43,15 @@ export class RedisServer {
     return `redis://127.0.0.1:${this.port}`
   }
 
-  /** Starts it again, on the same port and empty. */
+  /** Starts it again, on the same port. */
   async restart(): Promise<void> {
-    const options = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', this.#folder]
+    const persistence = this.#isKept ? ['--appendonly', 'yes', '--appendfsync', 'always'] : ['--save', '', '--appendonly', 'no']
+    const options = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder, ...persistence]
     this.#child = spawn('redis-server', options, { stdio: 'ignore' })
     while (!(await answers(this.port))) await sleep(20)
   }
 
-  /** It goes away with all that it held. */
+  /** It goes away without a goodbye. */
   async kill(): Promise<void> {
     const child = this.#child
     this.#child = undefined

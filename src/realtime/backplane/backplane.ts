@@ -1,4 +1,5 @@
 import type { ChannelEvent } from '../delivery.ts'
+import type { History, HistoryListener } from '../history/history.ts'
 import type { Member } from '../presence.ts'
 import type { ResolvedApp } from '../settings.ts'
 import type { WebhookPayload } from '../webhook-sender.ts'
@@ -10,6 +11,8 @@ import type { WebhookPayload } from '../webhook-sender.ts'
 export interface Backplane {
   /** The part of one app; called once for each, before `open`. */
   join(app: FleetApp): AppBackplane
+  /** What channels with history keep, for all instances; called once, before `open`. */
+  openHistory(listener: HistoryListener): History
   /** Resolves when others are reached, or when the first try has failed: it goes on trying. Never rejects. */
   open(): Promise<void>
   stats(): BackplaneStats
@@ -79,8 +82,6 @@ export interface FleetListener {
   /** The last event of a cache channel, which was broadcast when this instance could not hear it. */
   keep(channel: string, event: ChannelEvent, leftMs: number): void
   terminateUser(userId: string): void
-  /** Events of other instances may have been missed. */
-  missed(): void
   /** A member is on another instance, and no longer on any other. */
   memberAppeared(channel: string, member: Member): void
   memberDisappeared(channel: string, member: Member): void

@@ -1,3 +1,5 @@
+import type { History, HistoryListener } from '../history/history.ts'
+import { MemoryHistory } from '../history/memory-history.ts'
 import type { Member } from '../presence.ts'
 import type { LiveSettings } from '../settings.ts'
 import type { WebhookPayload } from '../webhook-sender.ts'
@@ -16,6 +18,10 @@ export class LocalBackplane implements Backplane {
     const local = new LocalApp(app, this.#settings)
     this.#apps.push(local)
     return local
+  }
+
+  openHistory(listener: HistoryListener): History {
+    return new MemoryHistory({ limits: () => ({ bytes: this.#settings.limits.history }), listener })
   }
 
   async open(): Promise<void> {}

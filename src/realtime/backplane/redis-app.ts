@@ -3,8 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { channelKind, channelNameFault } from '../channel-kind.ts'
 import type { ChannelEvent } from '../delivery.ts'
 import { cachedLifeMs } from '../event-cache.ts'
+import type { HistoryListener } from '../history/history.ts'
 import type { Member } from '../presence.ts'
 import type { LiveSettings } from '../settings.ts'
+import { AppHistory } from './app-history.ts'
 import type { AppBackplane, BackplaneLog, FleetApp, FleetListener, Occupancy } from './backplane.ts'
 import { FleetQuestions } from './fleet-questions.ts'
 import { OutgoingEvents } from './outgoing-events.ts'
@@ -13,7 +15,7 @@ import { scripts } from './redis-scripts.ts'
 import { jsonText, type ReportNews, readBeat, readReport } from './replies.ts'
 import { Reports } from './reports.ts'
 import { Rosters } from './rosters.ts'
-import { eventLine, headOf, type Line, readMessage, terminateLine } from './wire.ts'
+import { eventLine, headOf, type KeptLine, type Line, readMessage, terminateLine } from './wire.ts'
 
 export interface BackplaneCounters {
   published: number
@@ -27,6 +29,8 @@ export interface RedisAppOptions {
   /** What the app's keys start with. */
   readonly place: string
   readonly topic: string
+  /** Heard by this instance alone. */
+  readonly ownTopic: string
   readonly instance: string
   readonly link: RedisLink
   readonly counters: BackplaneCounters
@@ -49,6 +53,7 @@ export class RedisApp implements AppBackplane {
   readonly #reports: Reports
   readonly #rosters: Rosters
   readonly #questions: FleetQuestions
+  #history: AppHistory | undefined
   /** Cache channels of which the last event is known here, since messages are heard. */
   readonly #cachesKnown = new Set<string>()
   #listener: FleetListener | undefined
@@ -83,8 +88,27 @@ export class RedisApp implements AppBackplane {
     })
   }
 
+  get id(): string {
+    return this.#options.app.app.id
+  }
+
   listen(listener: FleetListener): void {
     this.#listener = listener
+  }
+
+  openHistory(listener: HistoryListener): AppHistory {
+    const { app, place, topic, ownTopic, link } = this.#options
+    const history = new AppHistory({ app: app.app.id, place, topic, ownTopic, link, listener, isKept: channel => this.#isKept(channel) })
+    this.#history = history
+    return history
+  }
+
+  /** After a change of the rules. */
+  followHistories(): void {
+    for (const channel of this.#options.app.channels.keys()) {
+      if (this.#isKept(channel)) this.#history?.follower.follow(channel)
+      else this.#history?.follower.leave(channel)
+    }
   }
 
   publish(channel: string, event: ChannelEvent, except: string | undefined): void {
@@ -100,11 +124,13 @@ export class RedisApp implements AppBackplane {
   }
 
   occupied(channel: string): void {
+    if (this.#isKept(channel)) this.#history?.follower.follow(channel)
     this.#reports.channel(channel)
     this.#reportSoon()
   }
 
   vacated(channel: string): void {
+    this.#history?.follower.leave(channel)
     this.#rosters.forget(channel)
     this.#reports.channel(channel)
     this.#reportSoon()
@@ -169,12 +195,16 @@ export class RedisApp implements AppBackplane {
   /** The connection works again, or for the first time: what was said in between was not heard. */
   async up(): Promise<void> {
     this.#cachesKnown.clear()
-    this.#listener?.missed()
+    this.#history?.follower.up()
     await this.beat()
     for (const { name, members } of this.#options.app.channels.values()) {
       if (members !== undefined) this.#rosters.follow(name)?.catch(() => {})
     }
     this.#rosters.reload()
+  }
+
+  down(): void {
+    this.#history?.follower.down()
   }
 
   /** Says that this instance lives, and looks for those that do not. Never rejects. */
@@ -226,15 +256,21 @@ export class RedisApp implements AppBackplane {
     return [place, scriptHead, topic, app.app.webhooks === undefined ? 0 : Math.max(1, settings.timings.webhookDebounceMs)]
   }
 
+  #isKept(channel: string): boolean {
+    return this.#options.settings.rules.historyOf(channel) !== undefined
+  }
+
   readonly #isWanted = (channel: string): boolean => {
     const { app, settings } = this.#options
-    if (app.channels.has(channel) || settings.rules.historyOf(channel) !== undefined) return true
+    if (app.channels.has(channel)) return true
     return channel.includes('cache-') && channelKind(channel).cached && channelNameFault(channel, settings.limits) === undefined
   }
 
   readonly #take = (line: Line | undefined): void => {
     if (line === undefined) this.#noteInvalid()
     else if (line.kind === 'event') this.#takeEvent(line.channel, line.event, line.except)
+    else if (line.kind === 'kept') this.#takeKept(line)
+    else if (line.kind === 'stand') this.#history?.follower.stands(line.channel, line.at)
     else if (line.kind === 'member') this.#rosters.heard(line)
     else if (line.kind === 'count') this.#listener?.counted(line.channel, line.subscriptions)
     else this.#listener?.terminateUser(line.userId)
@@ -244,6 +280,12 @@ export class RedisApp implements AppBackplane {
     this.#options.counters.received += 1
     if (event.fromClient !== true && channelKind(channel).cached) this.#noteCache(channel)
     this.#listener?.deliver(channel, event, except)
+  }
+
+  #takeKept({ channel, event, except }: KeptLine): void {
+    this.#options.counters.received += 1
+    if (channelKind(channel).cached) this.#noteCache(channel)
+    this.#history?.follower.heard(channel, event, except)
   }
 
   #noteInvalid(): void {

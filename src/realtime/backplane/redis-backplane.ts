@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { History, HistoryListener } from '../history/history.ts'
 import type { LiveSettings } from '../settings.ts'
 import type { AppBackplane, Backplane, BackplaneLog, BackplaneStats, FleetApp } from './backplane.ts'
 import { RedisApp } from './redis-app.ts'
+import { RedisHistory } from './redis-history.ts'
 import { RedisLink } from './redis-link.ts'
 
 export interface RedisBackplaneOptions {
@@ -19,7 +21,9 @@ export interface RedisBackplaneOptions {
 export class RedisBackplane implements Backplane {
   readonly #options: RedisBackplaneOptions
   readonly #instance = randomUUID()
-  readonly #apps = new Map<string, RedisApp>()
+  readonly #apps: RedisApp[] = []
+  /** By the channel of Redis that they hear. */
+  readonly #byTopic = new Map<string, RedisApp>()
   readonly #link: RedisLink
   readonly #counters = { published: 0, received: 0, missed: 0, invalid: 0 }
   #beating: NodeJS.Timeout | undefined
@@ -33,8 +37,8 @@ export class RedisBackplane implements Backplane {
     this.#link = new RedisLink({
       url,
       log,
-      topics: () => [...this.#apps.keys()],
-      onMessage: (topic, message) => this.#apps.get(topic)?.receive(message),
+      topics: () => [...this.#byTopic.keys()],
+      onMessage: (topic, message) => this.#byTopic.get(topic)?.receive(message),
       onUp: () => this.#up(),
       onDown: () => this.#down(),
     })
@@ -44,21 +48,31 @@ export class RedisBackplane implements Backplane {
     const { prefix, settings, log } = this.#options
     const place = `${prefix}:{${app.app.id}}:`
     const topic = `${place}messages`
-    const shared = new RedisApp({ app, place, topic, instance: this.#instance, link: this.#link, counters: this.#counters, settings, log })
-    this.#apps.set(topic, shared)
+    const ownTopic = `${place}to:${this.#instance}`
+    const link = this.#link
+    const shared = new RedisApp({ app, place, topic, ownTopic, instance: this.#instance, link, counters: this.#counters, settings, log })
+    this.#apps.push(shared)
+    for (const heard of [topic, ownTopic]) this.#byTopic.set(heard, shared)
     return shared
+  }
+
+  openHistory(listener: HistoryListener): History {
+    const histories = new Map(this.#apps.map(app => [app.id, app.openHistory(listener)]))
+    return new RedisHistory(histories, () => {
+      for (const app of this.#apps) app.followHistories()
+    })
   }
 
   async open(): Promise<void> {
     this.#beating = setInterval(() => {
       this.#link.probe()
-      for (const app of this.#apps.values()) void app.beat()
+      for (const app of this.#apps) void app.beat()
     }, this.#options.settings.timings.backplaneHeartbeatMs).unref()
     await this.#link.open()
   }
 
   stats(): BackplaneStats {
-    const instances = Math.max(1, ...[...this.#apps.values()].map(app => app.instances))
+    const instances = Math.max(1, ...this.#apps.map(app => app.instances))
     return { connected: this.#link.isUp, instances, ...this.#counters }
   }
 
@@ -66,7 +80,7 @@ export class RedisBackplane implements Backplane {
     this.#isClosing = true
     clearInterval(this.#beating)
     const timeout = new AbortController()
-    const left = Promise.all([...this.#apps.values()].map(app => app.leave()))
+    const left = Promise.all(this.#apps.map(app => app.leave()))
     await Promise.race([left, delay(graceMs, undefined, { signal: timeout.signal }).catch(() => undefined)])
     timeout.abort()
     this.#link.close()
@@ -75,12 +89,13 @@ export class RedisBackplane implements Backplane {
   #up(): void {
     const missed = this.#counters.missed - this.#missedBefore
     this.#options.log.info({ missed }, 'the backplane is connected: events reach the sockets of all instances')
-    for (const app of this.#apps.values()) void app.up()
+    for (const app of this.#apps) void app.up()
   }
 
   #down(): void {
     if (this.#isClosing) return
     this.#missedBefore = this.#counters.missed
+    for (const app of this.#apps) app.down()
     this.#options.log.warn({}, 'the backplane does not answer: events reach the sockets of this instance only, until it is back')
   }
 }

@@ -24,6 +24,8 @@ export class RedisLink {
   readonly #place: string
   readonly #commands: Redis
   readonly #messages: Redis
+  #runId: string | undefined
+  #isAsked = false
   #isListening = false
   #isUp = false
   #isClosed = false
@@ -34,7 +36,11 @@ export class RedisLink {
     this.#place = `Redis at ${new URL(options.url).host}`
     this.#commands = this.#client('signalbox-backplane')
     this.#messages = this.#client('signalbox-backplane-messages')
-    this.#commands.on('ready', () => this.#look())
+    this.#commands.on('ready', () => void this.#ask())
+    this.#commands.on('close', () => {
+      this.#runId = undefined
+      this.#isAsked = false
+    })
     this.#messages.on('ready', () => void this.#listen())
     this.#messages.on('close', () => {
       this.#isListening = false
@@ -52,6 +58,11 @@ export class RedisLink {
   /** Both ways work. */
   get isUp(): boolean {
     return this.#isUp
+  }
+
+  /** Of the Redis that answers: after a restart, or a failover, it is another. Undefined where Redis does not tell. */
+  get runId(): string | undefined {
+    return this.#runId
   }
 
   get canSend(): boolean {
@@ -78,8 +89,8 @@ export class RedisLink {
   }
 
   /** Rejects with BackplaneError. */
-  async run({ lua, sha }: Script, values: readonly (string | number)[]): Promise<unknown> {
-    const args = values.map(String)
+  async run({ lua, sha }: Script, values: readonly (string | number | Buffer)[]): Promise<unknown> {
+    const args = values.map(value => (Buffer.isBuffer(value) ? value : String(value)))
     return await this.ask(async redis => {
       try {
         return await redis.evalsha(sha, 0, ...args)
@@ -121,6 +132,18 @@ export class RedisLink {
     })
   }
 
+  async #ask(): Promise<void> {
+    try {
+      this.#runId = /^run_id:(\w+)/m.exec(await this.#commands.info('server'))?.[1]
+    } catch (error) {
+      this.#lastError = error instanceof Error ? error.message : String(error)
+      this.#options.log.debug({ backplane: this.#place, error: this.#lastError }, 'the backplane does not tell which server it is')
+    }
+    if (!this.canSend) return
+    this.#isAsked = true
+    this.#look()
+  }
+
   async #listen(): Promise<void> {
     try {
       await this.#messages.subscribe(...this.#options.topics())
@@ -135,7 +158,7 @@ export class RedisLink {
   }
 
   #look(): void {
-    const isUp = this.#isListening && this.canSend && !this.#isClosed
+    const isUp = this.#isListening && this.#isAsked && !this.#isClosed
     if (isUp === this.#isUp) return
     this.#isUp = isUp
     if (isUp) {

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { ChannelEvent } from '../delivery.ts'
 import { type ByteString, jsonBytes } from '../frame.ts'
+import type { PlacedEvent, Position } from '../history/history.ts'
 import { parseValue } from '../json-fields.ts'
 
 /**
@@ -9,6 +10,8 @@ import { parseValue } from '../json-fields.ts'
  *
  *     1 <instance>
  *     e <channel> <except> <user id> <event> <data>        an event; c: from a client
+ *     h <channel> <epoch> <serial> <except> <event> <data> an event as the channel's history keeps it
+ *     s <channel> <epoch> <serial>                         where the history stands, among its events
  *     + <channel> <user id> <incarnation> <info> <version> a member; -: one that left, without info
  *     n <channel> <subscriptions>                          how many subscribe in all
  *     t <user id>                                          a user whose connections end
@@ -28,6 +31,15 @@ export type Line =
     }
   | { readonly kind: 'count'; readonly channel: string; readonly subscriptions: number }
   | { readonly kind: 'terminate'; readonly userId: string }
+  | KeptLine
+  | { readonly kind: 'stand'; readonly channel: string; readonly at: Position }
+
+export interface KeptLine {
+  readonly kind: 'kept'
+  readonly channel: string
+  readonly event: PlacedEvent
+  readonly except: string | undefined
+}
 
 /** Events of these channels are wanted: the others are passed over without a look at them. */
 export type IsWanted = (channel: string) => boolean
@@ -37,6 +49,7 @@ export type TakeLine = (line: Line | undefined) => void
 
 const versionMark = '1 '
 const socketId = /^[0-9.]{1,40}$/
+const epochText = /^[A-Za-z0-9_-]{1,64}$/
 const number = /^[0-9]{1,16}$/
 /** Of bytes: all but control characters, quote and backslash stand for themselves. */
 const jsonString = /^"[ !#-[\]-\xff]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[ !#-[\]-\xff]*)*"$/
@@ -47,9 +60,17 @@ export function headOf(instance: string): ByteString {
 }
 
 export function eventLine(channel: string, { fromClient, userId, event, data }: ChannelEvent, except: string | undefined): ByteString {
-  // What is no socket id is nobody's.
-  const excluded = except !== undefined && socketId.test(except) ? except : ''
-  return `${fromClient === true ? 'c' : 'e'}\t${jsonBytes(channel)}\t${excluded}\t${userId ?? ''}\t${event}\t${data}\n`
+  return `${fromClient === true ? 'c' : 'e'}\t${jsonBytes(channel)}\t${exceptField(except)}\t${userId ?? ''}\t${event}\t${data}\n`
+}
+
+/** What is no socket id is nobody's. */
+export function exceptField(except: string | undefined): string {
+  return except !== undefined && socketId.test(except) ? except : ''
+}
+
+/** A name that only the server itself sends. */
+export function isReserved(event: string): boolean {
+  return reservedEvent.test(JSON.stringify(event))
 }
 
 export function terminateLine(userId: string): ByteString {
@@ -68,7 +89,7 @@ export function readMessage(bytes: Buffer, own: string, isWanted: IsWanted, take
   for (let start = headEnd + 1; start < text.length; ) {
     const end = text.indexOf('\n', start)
     const kind = text.charAt(start)
-    if (kind === 'e' || kind === 'c') readEvent(text, start, end, isWanted, take)
+    if (kind === 'e' || kind === 'c' || kind === 'h') readEvent(text, start, end, isWanted, take)
     else take(readRare(text.slice(start, end).split('\t')))
     start = end + 1
   }
@@ -91,19 +112,33 @@ function readEvent(text: ByteString, start: number, end: number, isWanted: IsWan
   const channelEnd = text.indexOf('\t', start + 2)
   const channel = channelEnd === -1 || channelEnd > end ? undefined : plainText(text.slice(start + 2, channelEnd))
   if (channel !== undefined && !isWanted(channel)) return
-  take(channel === undefined ? undefined : eventOf(text.charAt(start), channel, text.slice(channelEnd + 1, end).split('\t')))
+  if (channel === undefined) {
+    take(undefined)
+    return
+  }
+  const fields = text.slice(channelEnd + 1, end).split('\t')
+  take(text.charAt(start) === 'h' ? keptOf(channel, fields) : eventOf(text.charAt(start), channel, fields))
+}
+
+function keptOf(channel: string, fields: readonly ByteString[]): KeptLine | undefined {
+  const [epoch = '', serial = '', except = '', event = '', data = ''] = fields
+  const at = positionOf(epoch, serial)
+  if (fields.length !== 5 || at === undefined || !isSoundEvent(except, event, data)) return undefined
+  const placed = Object.assign(new ReceivedEvent(event, data, undefined, undefined), { at })
+  return { kind: 'kept', channel, event: placed, except: except === '' ? undefined : except }
+}
+
+function positionOf(epoch: string, serial: string): Position | undefined {
+  return epochText.test(epoch) && number.test(serial) ? { epoch, serial: Number(serial) } : undefined
+}
+
+function isSoundEvent(except: string, event: ByteString, data: ByteString): boolean {
+  return (except === '' || socketId.test(except)) && jsonString.test(event) && !reservedEvent.test(event) && jsonString.test(data)
 }
 
 function eventOf(kind: string, channel: string, fields: readonly ByteString[]): Line | undefined {
   const [except = '', userId = '', event = '', data = ''] = fields
-  const isSound =
-    fields.length === 4 &&
-    (except === '' || socketId.test(except)) &&
-    (userId === '' || jsonString.test(userId)) &&
-    jsonString.test(event) &&
-    !reservedEvent.test(event) &&
-    jsonString.test(data)
-  if (!isSound) return undefined
+  if (fields.length !== 4 || (userId !== '' && !jsonString.test(userId)) || !isSoundEvent(except, event, data)) return undefined
   const received = new ReceivedEvent(event, data, userId === '' ? undefined : userId, kind === 'c' ? true : undefined)
   return { kind: 'event', channel, event: received, except: except === '' ? undefined : except }
 }
@@ -114,6 +149,10 @@ function readRare(fields: readonly ByteString[]): Line | undefined {
   if (name === undefined) return undefined
   if (kind === 't' && fields.length === 2) return { kind: 'terminate', userId: name }
   if (kind === 'n' && fields.length === 3 && number.test(second)) return { kind: 'count', channel: name, subscriptions: Number(second) }
+  if (kind === 's' && fields.length === 4) {
+    const at = positionOf(second, third)
+    return at === undefined ? undefined : { kind: 'stand', channel: name, at }
+  }
   if ((kind !== '+' && kind !== '-') || fields.length !== 6) return undefined
   const userId = plainText(second)
   const info = fourth === '' ? { info: undefined } : jsonInfo(Buffer.from(fourth, 'latin1').toString('utf8'))

@@ -1,3 +1,5 @@
+import type { ByteString } from '../frame.ts'
+
 /** A place in a channel's history: after the event `serial`, before the next one. `epoch` is `[A-Za-z0-9_-]{1,64}`. */
 export interface Position {
   /** Another one: what was kept before is lost, and its serials mean nothing any more. */
@@ -14,7 +16,8 @@ export interface HistoryLimits {
 }
 
 /** An event as it is kept. */
-export interface HistoryEvent {
+export interface StoredEvent {
+  readonly serial: number
   /** Its name. */
   readonly event: string
   /** Its data as text, as subscribers get it. */
@@ -23,14 +26,26 @@ export interface HistoryEvent {
   readonly except: string | undefined
 }
 
-export interface StoredEvent extends HistoryEvent {
-  readonly serial: number
+/** An event as frames hold it: `event` and `data` are JSON strings (quoted) as bytes, `text` is the data before it was quoted. */
+export interface MadeEvent {
+  readonly event: ByteString
+  readonly data: ByteString
+  readonly text: string
 }
 
-export interface Append extends HistoryEvent {
+export interface PlacedEvent extends MadeEvent {
+  readonly at: Position
+}
+
+export interface Append {
   /** The app's id. */
   readonly app: string
   readonly channel: string
+  /** Of the event. */
+  readonly name: string
+  readonly made: MadeEvent
+  /** The socket that does not get it, on whichever instance. */
+  readonly except: string | undefined
   readonly limits: HistoryLimits
   /**
    * What made the event: `broker:topic:partition:offset:timestamp:route:action`. A second one from there, after a crash or a rebalance, adds nothing as long
@@ -53,16 +68,16 @@ export type Replay = { readonly events: readonly StoredEvent[]; readonly upTo: P
 /** Whoever sends events of channels with history to the sockets of this instance. */
 export interface HistoryListener {
   /**
-   * An event of any instance, for the sockets of this one: of each channel in the order of its serials and without holes. Called before `append`
-   * answers where both happen here.
+   * An event of any instance, for the sockets of this one: of each channel with subscribers here in the order of its serials and without holes. A
+   * history in this process calls it before `append` answers.
    */
-  deliver(app: string, channel: string, event: StoredEvent, epoch: string): void
+  deliver(app: string, channel: string, event: PlacedEvent, except: string | undefined): void
   /** Events of the channel were missed and cannot be fetched any more; delivery goes on after `at`. */
   lost(app: string, channel: string, at: Position, why: ReplayFailure): void
 }
 
 export interface HistoryStats {
-  /** Channels of which something is remembered here, bytes they take, and how many were forgotten to make room. Zero where another keeps them. */
+  /** Channels of which something is remembered here, bytes they take, and how many were forgotten to make room. Zero where Redis keeps them. */
   readonly channels: number
   readonly bytes: number
   readonly evicted: number

@@ -53,7 +53,8 @@ export class MemoryHistory implements History {
     const repeated = entry.origin === undefined ? undefined : log.serialOf(entry.origin)
     if (repeated !== undefined) return { epoch: this.#epoch, serial: repeated, isRepeat: true }
     const before = log.bytes
-    const stored = log.add(entry, entry.origin, entry.limits, now)
+    const { name, made, except, origin, limits } = entry
+    const { serial } = log.add({ event: name, text: made.text, except }, origin, limits, now)
     this.#bytes += log.bytes - before
     this.#quiet.delete(key)
     this.#kept.delete(key)
@@ -61,8 +62,9 @@ export class MemoryHistory implements History {
     goesTo.set(key, named)
     this.#quieten(now)
     this.#makeRoom()
-    this.#options.listener.deliver(entry.app, entry.channel, stored, this.#epoch)
-    return { epoch: this.#epoch, serial: stored.serial, isRepeat: false }
+    const at = { epoch: this.#epoch, serial }
+    this.#options.listener.deliver(entry.app, entry.channel, { ...made, at }, except)
+    return { ...at, isRepeat: false }
   }
 
   since(app: string, channel: string, { epoch, serial }: Position): Replay {

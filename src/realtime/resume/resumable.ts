@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks'
 import type { Channel, Subscription } from '../channels.ts'
 import { type Connection, sendMessage } from '../connection.ts'
 import type { Counters, ResumeFailure } from '../counters.ts'
+import type { ChannelEvent } from '../delivery.ts'
 import { type ByteString, eventFrame, jsonBytes } from '../frame.ts'
 import type { History, Position, Replay } from '../history/history.ts'
 import type { LiveSettings } from '../settings.ts'
@@ -68,6 +69,8 @@ export class Resumable {
   #cached: ByteString | undefined
   /** What the replay has brought. */
   #replayedTo: Position | undefined
+  /** What was missed while events were held back. */
+  #lost: { readonly at: Position; readonly why: ResumeFailure } | undefined
   /** Where delivery stood when the channel had sent nothing here yet. */
   #base: Position | undefined
 
@@ -104,13 +107,17 @@ export class Resumable {
   }
 
   /** An event for the channel; without a position it is none of the history's. `isExcluded`: for the others only. */
-  take(frame: ByteString, at: Position | undefined, isExcluded: boolean): void {
+  take(frame: ByteString, { at, fromClient }: ChannelEvent, isExcluded: boolean): void {
     if (this.isHolding) {
       if (!isExcluded) this.#keep(frame, at)
       return
     }
     if (at !== undefined && this.#hasGot(at)) return
-    this.#push(frame, at, isExcluded)
+    // A client counts what it gets after its place, except what other clients send: an event of no history must not stand for one of it.
+    const place = this.position ?? at
+    const isCounted = place !== undefined && fromClient !== true
+    const id = isCounted ? this.#tracker.sink.note(this, place) : undefined
+    if (!isExcluded) this.#connection.outbox.push(frame, id)
   }
 
   /** The client goes on from wherever the channel is. */
@@ -157,8 +164,9 @@ export class Resumable {
     )
   }
 
-  /** Something was missed that nobody can bring. */
-  lose(why: ResumeFailure): void {
+  /** Events up to `at` were missed that nobody can bring. */
+  lose(at: Position, why: ResumeFailure): void {
+    if (this.isHolding) this.#lost = { at, why }
     if (this.#state !== 'live') return
     this.#tellFailure(why)
     this.#stand()
@@ -231,21 +239,15 @@ export class Resumable {
     if (this.#cached !== undefined) this.#connection.outbox.push(this.#cached)
     const held = this.#letGo()
     for (const { frame, at } of held) if (at === undefined || !this.#hasGot(at)) this.#connection.outbox.push(frame)
+    // Unless the replay has brought that, too.
+    if (this.#lost !== undefined && !this.#hasGot(this.#lost.at)) this.#tellFailure(this.#lost.why)
+    this.#lost = undefined
     this.#stand()
   }
 
   #stand(): void {
     const at = this.position
     if (at !== undefined) this.#tracker.sink.stands(this, at)
-  }
-
-  #push(frame: ByteString, at: Position | undefined, isExcluded: boolean): void {
-    if (at === undefined) {
-      if (!isExcluded) this.#connection.outbox.push(frame)
-      return
-    }
-    const id = this.#tracker.sink.note(this, this.position ?? at)
-    if (!isExcluded) this.#connection.outbox.push(frame, id)
   }
 
   #hasGot({ epoch, serial }: Position): boolean {

@@ -1,0 +1,192 @@
+import { randomBytes } from 'node:crypto'
+import { channelKind } from '../channel-kind.ts'
+import { cachedLifeMs } from '../event-cache.ts'
+import { Follower, type Reading } from '../history/follower.ts'
+import {
+  type Append,
+  type Appended,
+  type HistoryListener,
+  HistoryUnavailable,
+  type Position,
+  type Replay,
+  type StoredEvent,
+} from '../history/history.ts'
+import { historyScripts } from './history-scripts.ts'
+import { OutgoingAppends } from './outgoing-appends.ts'
+import type { RedisLink } from './redis-link.ts'
+import type { Script } from './redis-scripts.ts'
+import { jsonText } from './replies.ts'
+import { exceptField, headOf, isReserved } from './wire.ts'
+
+export interface AppHistoryOptions {
+  readonly app: string
+  /** What the app's keys start with. */
+  readonly place: string
+  /** Heard by every instance. */
+  readonly topic: string
+  /** Heard by this instance alone. */
+  readonly ownTopic: string
+  readonly link: RedisLink
+  readonly listener: HistoryListener
+  readonly isKept: (channel: string) => boolean
+}
+
+/** How long a channel without events keeps its epoch: a client that missed none goes on for so long. */
+const stateLivesMs = 7 * 24 * 3_600_000
+/** What an event takes beside its texts, roughly. */
+const eventOverhead = 160
+/** Questions for what was missed that are asked at one time: each answer may be a whole history. */
+const mostQuestions = 8
+
+/** What Redis keeps of the channels of one app. */
+export class AppHistory {
+  readonly follower: Follower
+  readonly #options: AppHistoryOptions
+  readonly #appends: OutgoingAppends
+  /** After a restart whole channels ask from the same place: by channel and position. */
+  readonly #questions = new Map<string, Promise<Reading>>()
+  #asked = 0
+  readonly #queue: (() => void)[] = []
+  /** Channels whose rules keep nothing any more may be there still. */
+  #hasOld = true
+  #forgetting: Promise<void> | undefined
+
+  constructor(options: AppHistoryOptions) {
+    this.#options = options
+    const { app, listener } = options
+    this.#appends = new OutgoingAppends(entries => this.#append(entries))
+    this.follower = new Follower({
+      app,
+      listener,
+      since: (channel, from) => this.#since(channel, from),
+      askStands: channels => this.#askStands(channels),
+    })
+  }
+
+  append(entry: Append): Promise<Appended> {
+    return this.#appends.add(entry)
+  }
+
+  async since(channel: string, from: Position): Promise<Replay> {
+    return await this.#since(channel, from)
+  }
+
+  /** The rules have changed. */
+  retain(): void {
+    this.#hasOld = true
+  }
+
+  async #append(entries: readonly Append[]): Promise<readonly Appended[]> {
+    const { topic } = this.#options
+    const answers = await this.#run(historyScripts.append, [headOf('*'), topic, ...entries.flatMap(appendArgs)])
+    if (!Array.isArray(answers)) throw unreadable()
+    return entries.map((_, index) => {
+      const at = positionOf(answers[3 * index], answers[3 * index + 1])
+      if (at === undefined) throw unreadable()
+      return { ...at, isRepeat: answers[3 * index + 2] === 1 }
+    })
+  }
+
+  async #askStands(channels: readonly string[]): Promise<void> {
+    const named = channels.flatMap(channel => [channel, JSON.stringify(channel)])
+    await this.#run(historyScripts.stand, [headOf('*'), this.#options.ownTopic, ...named])
+  }
+
+  #since(channel: string, from: Position): Promise<Reading> {
+    const key = `${channel}\n${from.epoch}\n${from.serial}`
+    const asked = this.#questions.get(key)
+    if (asked !== undefined) return asked
+    const question = this.#read(channel, from).finally(() => this.#questions.delete(key))
+    this.#questions.set(key, question)
+    return question
+  }
+
+  async #read(channel: string, from: Position): Promise<Reading> {
+    if (this.#asked >= mostQuestions) await new Promise<void>(resolve => this.#queue.push(resolve))
+    else this.#asked += 1
+    try {
+      return readingOf(await this.#run(historyScripts.since, [channel, from.epoch, from.serial]))
+    } finally {
+      const next = this.#queue.shift()
+      if (next === undefined) this.#asked -= 1
+      else next()
+    }
+  }
+
+  /** Rejects with HistoryUnavailable. */
+  async #run(script: Script, values: readonly (string | number | Buffer)[]): Promise<unknown> {
+    const { link, place } = this.#options
+    try {
+      if (this.#hasOld) await this.#forgetOld()
+      const { runId } = link
+      if (runId === undefined) throw new HistoryUnavailable('Redis has not said which of its lives this is')
+      return await link.run(script, [place, runId, randomBytes(9).toString('base64url'), stateLivesMs, ...values])
+    } catch (error) {
+      throw error instanceof HistoryUnavailable ? error : new HistoryUnavailable('The history in Redis does not answer', { cause: error })
+    }
+  }
+
+  /** Before anything is answered: a position from before the rule was taken away must not pass for a whole one. */
+  async #forgetOld(): Promise<void> {
+    this.#forgetting ??= this.#forgetUnkept().finally(() => {
+      this.#forgetting = undefined
+    })
+    await this.#forgetting
+  }
+
+  async #forgetUnkept(): Promise<void> {
+    const { link, place, isKept } = this.#options
+    this.#hasOld = false
+    try {
+      let cursor = '0'
+      do {
+        const [next, channels] = await link.ask(redis => redis.sscan(`${place}histories`, cursor, 'COUNT', 500))
+        const old = channels.filter(channel => !isKept(channel))
+        if (old.length > 0) await link.run(historyScripts.forget, [place, ...old])
+        cursor = next
+      } while (cursor !== '0')
+    } catch (error) {
+      this.#hasOld = true
+      throw error
+    }
+  }
+}
+
+function appendArgs({ channel, limits, made, except, origin = '' }: Append): readonly (string | number | Buffer)[] {
+  const bytes = eventOverhead + made.event.length + made.data.length + origin.length
+  const cacheMs = channelKind(channel).cached ? cachedLifeMs : 0
+  const texts = [exceptField(except), Buffer.from(made.event, 'latin1'), Buffer.from(made.data, 'latin1')]
+  return [channel, JSON.stringify(channel), limits.size, limits.ttlMs, limits.bytes, cacheMs, origin, bytes, ...texts]
+}
+
+function readingOf(reply: unknown): Reading {
+  if (!Array.isArray(reply)) throw unreadable()
+  const [epoch, serial, found]: readonly unknown[] = reply
+  const upTo = positionOf(epoch, serial)
+  if (upTo === undefined) throw unreadable()
+  if (found === 'expired') return { upTo, failed: 'position_expired' }
+  if (found === 'changed') return { upTo, failed: 'epoch_changed' }
+  if (!Array.isArray(found)) throw unreadable()
+  return { upTo, events: found.map(storedOf) }
+}
+
+function storedOf(entry: unknown): StoredEvent {
+  if (!Array.isArray(entry)) throw unreadable()
+  const [serial, except, name, data]: readonly unknown[] = entry
+  const event = jsonText(name)
+  const text = jsonText(data)
+  if (!isSerial(serial) || typeof except !== 'string' || event === undefined || text === undefined || isReserved(event)) throw unreadable()
+  return { serial, event, text, except: except === '' ? undefined : except }
+}
+
+function positionOf(epoch: unknown, serial: unknown): Position | undefined {
+  return typeof epoch === 'string' && isSerial(serial) ? { epoch, serial } : undefined
+}
+
+function isSerial(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0
+}
+
+function unreadable(): HistoryUnavailable {
+  return new HistoryUnavailable('Redis holds a history that no router of this version has written')
+}
