@@ -19,7 +19,6 @@ interface Instance {
   readonly up: () => void
   /** Messages are not heard while this is set. */
   isDeaf: boolean
-  isKept: (channel: string) => boolean
 }
 
 describeWithRedis('in redis', () => {
@@ -56,19 +55,18 @@ describeWithRedis('in redis', () => {
       onMessage: (_, message) => hear(message),
       onUp: () => {
         isUp.resolve()
-        app.follower.up()
+        app.up()
       },
-      onDown: () => app.follower.down(),
+      onDown: () => app.down(),
     })
-    const app = new AppHistory({ app: 'shop', place, topic, ownTopic, link, listener, isKept: channel => instance.isKept(channel) })
+    const app = new AppHistory({ app: 'shop', place, topic, ownTopic, link, listener, isKept: () => true })
     const history = new RedisHistory(new Map([['shop', app]]), () => {})
     const instance: Instance = {
       history,
       follow: channel => app.follower.follow(channel),
       link,
-      up: () => app.follower.up(),
+      up: () => app.up(),
       isDeaf: false,
-      isKept: () => true,
     }
     links.push(link)
     await link.open()
@@ -76,18 +74,7 @@ describeWithRedis('in redis', () => {
     return instance
   }
 
-  historyContract(async listener => {
-    const instance = await open(listener)
-    // What the contract takes away: the others stay.
-    const { history } = instance
-    const retain = history.retain.bind(history)
-    return Object.assign(history, {
-      retain: (isKept: (app: string, channel: string) => boolean) => {
-        instance.isKept = channel => isKept('shop', channel)
-        retain()
-      },
-    })
-  })
+  historyContract(async listener => (await open(listener)).history)
 
   const limits = { size: 3, ttlMs: 60_000, bytes: 1_000_000 }
   const entry = (text: string, origin?: string): Append => ({

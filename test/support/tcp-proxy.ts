@@ -4,6 +4,7 @@ import { createConnection, createServer, type Server, type Socket } from 'node:n
 export class TcpProxy {
   readonly #server: Server
   readonly #pairs = new Set<readonly [Socket, Socket]>()
+  #port = 0
   /** Connections that it has cut. */
   cuts = 0
 
@@ -25,14 +26,20 @@ export class TcpProxy {
 
   static async to(target: number): Promise<TcpProxy> {
     const proxy = new TcpProxy(target)
-    await new Promise<void>(resolve => proxy.#server.listen(0, '127.0.0.1', resolve))
+    await proxy.open()
+    const address = proxy.#server.address()
+    if (address === null || typeof address === 'string') throw new Error('the proxy does not listen')
+    proxy.#port = address.port
     return proxy
   }
 
   get port(): number {
-    const address = this.#server.address()
-    if (address === null || typeof address === 'string') throw new Error('the proxy does not listen')
-    return address.port
+    return this.#port
+  }
+
+  /** After `close`, on the same port again. */
+  async open(): Promise<void> {
+    await new Promise<void>(resolve => this.#server.listen(this.#port, '127.0.0.1', resolve))
   }
 
   /** Cuts each connection for which `chosen` is true. */

@@ -28,8 +28,11 @@ export interface AppHistoryOptions {
   readonly ownTopic: string
   readonly link: RedisLink
   readonly listener: HistoryListener
-  readonly isKept: (channel: string) => boolean
+  /** Of the channels that are there, those that the rules keep. */
+  readonly isKept: IsKept
 }
+
+type IsKept = (channel: string) => boolean
 
 /** How long a channel without events keeps its epoch: a client that missed none goes on for so long. */
 const stateLivesMs = 7 * 24 * 3_600_000
@@ -47,13 +50,14 @@ export class AppHistory {
   readonly #questions = new Map<string, Promise<Reading>>()
   #asked = 0
   readonly #queue: (() => void)[] = []
-  /** Channels whose rules keep nothing any more may be there still. */
-  #hasOld = true
+  /** Rules by which channels may have lost their history, and have not been forgotten yet. */
+  #rules: readonly IsKept[]
   #forgetting: Promise<void> | undefined
 
   constructor(options: AppHistoryOptions) {
     this.#options = options
-    const { app, listener } = options
+    const { app, listener, isKept } = options
+    this.#rules = [isKept]
     this.#appends = new OutgoingAppends(entries => this.#append(entries))
     this.follower = new Follower({
       app,
@@ -71,9 +75,19 @@ export class AppHistory {
     return await this.#since(channel, from)
   }
 
-  /** The rules have changed. */
-  retain(): void {
-    this.#hasOld = true
+  /** The rules have changed: what they do not keep is forgotten, even if others keep it again before that is done. */
+  retain(isKept: IsKept): void {
+    this.#rules = [...this.#rules, isKept]
+    this.#forgetSoon()
+  }
+
+  up(): void {
+    this.#forgetSoon()
+    this.follower.up()
+  }
+
+  down(): void {
+    this.follower.down()
   }
 
   async #append(entries: readonly Append[]): Promise<readonly Appended[]> {
@@ -117,7 +131,7 @@ export class AppHistory {
   async #run(script: Script, values: readonly (string | number | Buffer)[]): Promise<unknown> {
     const { link, place } = this.#options
     try {
-      if (this.#hasOld) await this.#forgetOld()
+      if (this.#rules.length > 0) await this.#forgetOld()
       const { runId } = link
       if (runId === undefined) throw new HistoryUnavailable('Redis has not said which of its lives this is')
       return await link.run(script, [place, runId, randomBytes(9).toString('base64url'), stateLivesMs, ...values])
@@ -134,20 +148,23 @@ export class AppHistory {
     await this.#forgetting
   }
 
+  #forgetSoon(): void {
+    // Redis is away: when it is back.
+    this.#forgetOld().catch(() => {})
+  }
+
   async #forgetUnkept(): Promise<void> {
-    const { link, place, isKept } = this.#options
-    this.#hasOld = false
-    try {
+    const { link, place } = this.#options
+    while (this.#rules.length > 0) {
+      const rules = this.#rules
       let cursor = '0'
       do {
         const [next, channels] = await link.ask(redis => redis.sscan(`${place}histories`, cursor, 'COUNT', 500))
-        const old = channels.filter(channel => !isKept(channel))
+        const old = channels.filter(channel => !rules.every(isKept => isKept(channel)))
         if (old.length > 0) await link.run(historyScripts.forget, [place, ...old])
         cursor = next
       } while (cursor !== '0')
-    } catch (error) {
-      this.#hasOld = true
-      throw error
+      this.#rules = this.#rules.slice(rules.length)
     }
   }
 }

@@ -195,7 +195,7 @@ export class RedisApp implements AppBackplane {
   /** The connection works again, or for the first time: what was said in between was not heard. */
   async up(): Promise<void> {
     this.#cachesKnown.clear()
-    this.#history?.follower.up()
+    this.#history?.up()
     await this.beat()
     for (const { name, members } of this.#options.app.channels.values()) {
       if (members !== undefined) this.#rosters.follow(name)?.catch(() => {})
@@ -204,7 +204,7 @@ export class RedisApp implements AppBackplane {
   }
 
   down(): void {
-    this.#history?.follower.down()
+    this.#history?.down()
   }
 
   /** Says that this instance lives, and looks for those that do not. Never rejects. */

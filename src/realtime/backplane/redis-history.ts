@@ -25,8 +25,8 @@ export class RedisHistory implements History {
     return this.#of(app).follower.position(channel)
   }
 
-  retain(): void {
-    for (const app of this.#apps.values()) app.retain()
+  retain(isKept: (app: string, channel: string) => boolean): void {
+    for (const [id, app] of this.#apps) app.retain(channel => isKept(id, channel))
     this.#follow()
   }
 

@@ -30,6 +30,8 @@ export class RedisLink {
   #isUp = false
   #isClosed = false
   #lastError: string | undefined
+  /** Ends the wait of `open`. */
+  #settle = () => {}
 
   constructor(options: RedisLinkOptions) {
     this.#options = options
@@ -46,7 +48,10 @@ export class RedisLink {
       this.#isListening = false
     })
     for (const client of [this.#commands, this.#messages]) {
-      client.on('close', () => this.#look())
+      client.on('close', () => {
+        this.#look()
+        this.#settle()
+      })
       client.on('error', (error: Error) => {
         this.#lastError = error.message
         options.log.debug({ backplane: this.#place, error: error.message }, 'a connection of the backplane failed')
@@ -69,10 +74,14 @@ export class RedisLink {
     return this.#commands.status === 'ready'
   }
 
-  /** Resolves when it is connected, or when the first try has failed. */
+  /** Resolves when both ways work, or when the first try has failed. */
   async open(): Promise<void> {
+    const settled = new Promise<void>(resolve => {
+      this.#settle = resolve
+    })
     try {
       await Promise.all([this.#commands.connect(), this.#messages.connect()])
+      await settled
     } catch (error) {
       const reason = this.#lastError ?? (error instanceof Error ? error.message : String(error))
       this.#options.log.warn(
@@ -164,6 +173,7 @@ export class RedisLink {
     if (isUp) {
       this.#lastError = undefined
       this.#options.onUp()
+      this.#settle()
     } else this.#options.onDown()
   }
 }
