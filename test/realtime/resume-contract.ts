@@ -45,7 +45,7 @@ export async function follower(port: number, channel: string): Promise<RawClient
   return client
 }
 
-export async function tracked(port: number): Promise<RawClient> {
+async function tracked(port: number): Promise<RawClient> {
   const client = await connectedClient(port)
   client.send({ event: 'router:track', data: {} })
   return client

@@ -1,6 +1,6 @@
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 
-/** Passes connections on to a port of this machine, until it cuts them. */
+/** Passes connections on to ports of this machine, to one of them each, until it cuts them. */
 export class TcpProxy {
   readonly #server: Server
   readonly #pairs = new Set<readonly [Socket, Socket]>()
@@ -8,9 +8,10 @@ export class TcpProxy {
   /** Connections that it has cut. */
   cuts = 0
 
-  private constructor(target: number) {
+  private constructor(targets: readonly number[]) {
     this.#server = createServer(client => {
-      const upstream = createConnection({ host: '127.0.0.1', port: target })
+      const target = targets[Math.floor(Math.random() * targets.length)]
+      const upstream = createConnection({ host: '127.0.0.1', port: target ?? 0 })
       const pair = [client, upstream] as const
       this.#pairs.add(pair)
       for (const [from, to] of [pair, [upstream, client] as const]) {
@@ -24,8 +25,8 @@ export class TcpProxy {
     })
   }
 
-  static async to(target: number): Promise<TcpProxy> {
-    const proxy = new TcpProxy(target)
+  static async to(...targets: readonly number[]): Promise<TcpProxy> {
+    const proxy = new TcpProxy(targets)
     await proxy.open()
     const address = proxy.#server.address()
     if (address === null || typeof address === 'string') throw new Error('the proxy does not listen')

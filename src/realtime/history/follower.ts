@@ -98,8 +98,13 @@ export class Follower {
   /** Said among the events: those before have been heard, if they were said while the connection worked. */
   stands(channel: string, at: Position): void {
     const followed = this.#followed.get(channel)
-    if (followed === undefined || followed.state !== 'following') return
+    if (followed === undefined) return
     const before = followed.at
+    if (before !== undefined && followed.state !== 'following') {
+      // What was missed is being asked for: that tells where delivery stands, too.
+      answer(followed, before)
+      return
+    }
     if (before === undefined || before.epoch !== at.epoch) followed.at = at
     this.#unknown.delete(followed)
     if (followed.hasMissed) {
