@@ -107,10 +107,7 @@ export class Follower {
     }
     if (before === undefined || before.epoch !== at.epoch) followed.at = at
     this.#unknown.delete(followed)
-    if (followed.hasMissed) {
-      followed.hasMissed = false
-      this.#options.listener.lost(this.#options.app, channel, followed.at ?? at, 'position_expired')
-    }
+    this.#tellMissed(followed, at)
     if (before !== undefined && before.epoch !== at.epoch) this.#options.listener.lost(this.#options.app, channel, at, 'epoch_changed')
     answer(followed, followed.at ?? at)
     if (before !== undefined && before.epoch === at.epoch && before.serial < at.serial) void this.#catchUp(followed)
@@ -194,8 +191,16 @@ export class Follower {
         return
       }
     }
+    this.#tellMissed(followed, { epoch: at.epoch, serial: at.serial - 1 })
     followed.at = at
     this.#options.listener.deliver(this.#options.app, followed.channel, heard.event, heard.except)
+  }
+
+  /** Up to `at`. */
+  #tellMissed(followed: Followed, at: Position): void {
+    if (!followed.hasMissed) return
+    followed.hasMissed = false
+    this.#options.listener.lost(this.#options.app, followed.channel, at, 'position_expired')
   }
 
   #hold(followed: Followed, heard: Heard): void {
