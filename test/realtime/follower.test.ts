@@ -13,6 +13,11 @@ interface Came {
 
 type Said = { readonly kind: 'event' | 'stand'; readonly at: Position }
 
+interface UnderWay {
+  readonly go: () => void
+  readonly fail: () => void
+}
+
 /** A history elsewhere, with messages and answers that take as long as they are let: of each kind in their order. */
 class Elsewhere {
   /** Events, and losses up to a place. */
@@ -24,8 +29,8 @@ class Elsewhere {
   #first = 1
   isUp = false
   #said: Said[] = []
-  #questions: (() => void)[] = []
-  #answers: (() => void)[] = []
+  readonly #questions: UnderWay[] = []
+  readonly #answers: UnderWay[] = []
 
   constructor() {
     this.follower = new Follower({
@@ -35,7 +40,10 @@ class Elsewhere {
         lost: (_, __, at) => this.came.push({ at, isLost: true }),
       },
       since: (_, from) => this.#ask(() => this.#since(from)),
-      askStands: () => this.#ask(() => void this.#said.push({ kind: 'stand', at: this.latest })),
+      askStands: () =>
+        this.#ask(() => {
+          if (this.isUp) this.#said.push({ kind: 'stand', at: this.latest })
+        }),
     })
   }
 
@@ -68,17 +76,29 @@ class Elsewhere {
 
   /** The oldest question reaches it. */
   reach(): void {
-    this.#questions.shift()?.()
+    this.#questions.shift()?.go()
+  }
+
+  /** The oldest question is answered with an error, though the connection works. */
+  refuse(): void {
+    this.#questions.shift()?.fail()
   }
 
   answer(): void {
-    this.#answers.shift()?.()
+    this.#answers.shift()?.go()
+  }
+
+  /** Nothing is heard any more; what is asked is still answered. */
+  deaf(): void {
+    this.isUp = false
+    this.#said = []
+    this.follower.down()
   }
 
   down(): void {
     this.isUp = false
     this.#said = []
-    for (const fail of [...this.#questions.splice(0), ...this.#answers.splice(0)]) fail()
+    for (const { fail } of [...this.#questions.splice(0), ...this.#answers.splice(0)]) fail()
     this.follower.down()
   }
 
@@ -111,14 +131,12 @@ class Elsewhere {
   #ask<Answer>(question: () => Answer): Promise<Answer> {
     if (!this.isUp) return Promise.reject(new HistoryUnavailable('away'))
     return new Promise((resolve, reject) => {
-      this.#questions.push(() => {
-        if (!this.isUp) {
-          reject(new HistoryUnavailable('away'))
-          return
-        }
+      const fail = (): void => reject(new HistoryUnavailable('away'))
+      const reach = (): void => {
         const found = question()
-        this.#answers.push(() => (this.isUp ? resolve(found) : reject(new HistoryUnavailable('away'))))
-      })
+        this.#answers.push({ go: () => resolve(found), fail })
+      }
+      this.#questions.push({ go: reach, fail })
     })
   }
 }
@@ -127,12 +145,60 @@ function turn(): Promise<void> {
   return new Promise(resolve => setImmediate(resolve))
 }
 
-const steps = ['append', 'append', 'append', 'expire', 'restart', 'hear', 'hear', 'reach', 'answer', 'down', 'up', 'up', 'turn'] as const
+const steps = [
+  'append',
+  'append',
+  'append',
+  'expire',
+  'restart',
+  'hear',
+  'hear',
+  'reach',
+  'answer',
+  'down',
+  'deaf',
+  'up',
+  'up',
+  'turn',
+] as const
 type Step = (typeof steps)[number]
 
 test('whatever is appended, heard, asked and broken in whatever order: all that comes after a place is delivered once and in order, or told to be lost', async () => {
   const some = fc.array(fc.constantFrom(...steps), { maxLength: 60 })
   await fc.assert(fc.asyncProperty(some, some, check), { numRuns: 2_000 })
+})
+
+/** Follows the channel from its first event on. */
+async function following(): Promise<Elsewhere> {
+  const history = new Elsewhere()
+  history.up()
+  history.follower.follow(channel)
+  await history.settle()
+  return history
+}
+
+test('what is missed while a question is under way is asked for once more', async () => {
+  const history = await following()
+  history.append()
+  history.deaf()
+  history.up()
+  await turn()
+  history.reach()
+  history.deaf()
+  history.append()
+  history.up()
+  await history.settle()
+  expect(history.came.map(({ at }) => at.serial)).toEqual([1, 2])
+})
+
+test('a question that is refused is asked again, though nothing more is heard', async () => {
+  const history = await following()
+  history.deaf()
+  history.append()
+  history.up()
+  await turn()
+  history.refuse()
+  await expect.poll(() => history.settle().then(() => history.came.map(({ at }) => at.serial)), { timeout: 20_000 }).toEqual([1])
 })
 
 async function check(before: readonly Step[], after: readonly Step[]): Promise<void> {
@@ -155,6 +221,7 @@ async function check(before: readonly Step[], after: readonly Step[]): Promise<v
   for (const step of after) await run(step)
   await history.settle()
   await asked
+  expect(await history.follower.position(channel)).toEqual(history.latest)
   history.append()
   await history.settle()
 

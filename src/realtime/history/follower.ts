@@ -98,19 +98,14 @@ export class Follower {
   /** Said among the events: those before have been heard, if they were said while the connection worked. */
   stands(channel: string, at: Position): void {
     const followed = this.#followed.get(channel)
-    if (followed === undefined) return
+    if (followed === undefined || followed.state !== 'following') return
     const before = followed.at
-    if (before !== undefined && followed.state !== 'following') {
-      // What was missed is being asked for: that tells where delivery stands, too.
-      answer(followed, before)
-      return
-    }
-    if (before === undefined || before.epoch !== at.epoch) followed.at = at
-    this.#unknown.delete(followed)
-    this.#tellMissed(followed, at)
-    if (before !== undefined && before.epoch !== at.epoch) this.#options.listener.lost(this.#options.app, channel, at, 'epoch_changed')
-    answer(followed, followed.at ?? at)
-    if (before !== undefined && before.epoch === at.epoch && before.serial < at.serial) void this.#catchUp(followed)
+    if (before === undefined) {
+      this.#unknown.delete(followed)
+      this.#tellMissed(followed, at)
+      followed.at = at
+      answer(followed, at)
+    } else if (before.epoch !== at.epoch || before.serial < at.serial) void this.#catchUp(followed)
   }
 
   /** Messages are heard, and questions answered: what was said since the last time was not heard. */
@@ -142,7 +137,7 @@ export class Follower {
     const followed: Followed = {
       channel,
       at: undefined,
-      hasMissed: !this.#isUp,
+      hasMissed: false,
       state: 'following',
       held: [],
       heldBytes: 0,
@@ -194,6 +189,7 @@ export class Follower {
     this.#tellMissed(followed, { epoch: at.epoch, serial: at.serial - 1 })
     followed.at = at
     this.#options.listener.deliver(this.#options.app, followed.channel, heard.event, heard.except)
+    answer(followed, at)
   }
 
   /** Up to `at`. */
