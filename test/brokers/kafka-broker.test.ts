@@ -87,6 +87,18 @@ describeWithKafka('what only Kafka has', () => {
     expect(receiver.values).toEqual(values)
   })
 
+  test('a record that is too large for its topic is refused, and all that traveled with it is written once', async () => {
+    const topic = uniqueName('kafka')
+    const configEntries = [{ name: 'max.message.bytes', value: '2000' }]
+    await admin.createTopics({ topics: [{ topic, numPartitions: 4, configEntries }], waitForLeaders: true })
+    const broker = connect()
+    const values = Array.from({ length: 41 }, (_, index) => (index === 20 ? 'x'.repeat(5_000) : String(index)))
+    const outcomes = await Promise.allSettled(values.map((value, index) => send(broker, topic, value, index % 4)))
+    expect(outcomes.map(({ status }) => status)).toEqual(values.map((_, index) => (index === 20 ? 'rejected' : 'fulfilled')))
+    const ends = await broker.topicOffsets(topic)
+    expect(ends.map(({ high }) => high)).toEqual([10, 10, 10, 10])
+  })
+
   test('what a transaction took back is not read, and its marks leave no gap in the offsets', async () => {
     const topic = await topicOf(1)
     const producer = kafka.producer({ transactionalId: uniqueName('transaction'), idempotent: true, maxInFlightRequests: 1 })

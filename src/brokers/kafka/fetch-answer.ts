@@ -1,4 +1,5 @@
 import kafkajs, { type Broker } from 'kafkajs'
+import { assertVersion, at, type Exchange, withExchange } from './kafkajs-exchange.ts'
 import { CorruptBatchError, isOldFormat, type RecordBatch, readInt64, splitBatches } from './record-batch.ts'
 
 /** A record in the formats of before Kafka 0.11, as kafkajs decodes it; 64-bit numbers are text. */
@@ -43,12 +44,6 @@ export interface FetchBroker {
   fetch(request: FetchRequest): Promise<FetchAnswer>
 }
 
-/** What kafkajs pairs for one request (2.2.4, src/protocol/requests). */
-interface Exchange {
-  readonly request: { readonly apiVersion: number }
-  readonly response: { decode(raw: Buffer): Promise<unknown>; parse(decoded: unknown): Promise<unknown> }
-}
-
 const FETCH = 1
 /** The first with record batches, and the last that kafkajs asks for. */
 const VERSIONS = { first: 4, last: 11 }
@@ -62,13 +57,7 @@ const known = new WeakMap<Broker, FetchBroker>()
 export function fetchBroker(broker: Broker): FetchBroker {
   let found = known.get(broker)
   if (found === undefined) {
-    const lookup = {
-      value: (apiKey: number, definitions: unknown) => {
-        const build = lookUp(broker, apiKey, definitions)
-        return apiKey === FETCH ? (request: unknown) => withOwnReading(build(request)) : build
-      },
-    }
-    const derived: unknown = Object.create(broker, { lookupRequest: lookup })
+    const derived = withExchange(broker, FETCH, withOwnReading)
     if (!canFetch(derived)) throw new Error('kafkajs lacks fetch requests: it is not the version this was written for')
     found = derived
     known.set(broker, found)
@@ -76,13 +65,10 @@ export function fetchBroker(broker: Broker): FetchBroker {
   return found
 }
 
-function withOwnReading(exchange: unknown): Exchange {
-  if (!isExchange(exchange)) throw new Error('kafkajs describes fetches in another way: it is not the version this was written for')
-  const { apiVersion } = exchange.request
-  if (apiVersion < VERSIONS.first || apiVersion > VERSIONS.last)
-    throw new Error(`the broker answers fetches in version ${apiVersion}: Kafka 0.11 or newer is needed`)
-  const { response } = exchange
-  return { ...exchange, response: { decode: raw => decode(raw, apiVersion, response), parse: decoded => response.parse(decoded) } }
+function withOwnReading(exchange: Exchange): Exchange {
+  assertVersion(exchange, 'fetches', VERSIONS.first, VERSIONS.last)
+  const { request, response } = exchange
+  return { ...exchange, response: { decode: raw => decode(raw, request.apiVersion, response), parse: decoded => response.parse(decoded) } }
 }
 
 /** The layout by version: https://kafka.apache.org/protocol#The_Messages_Fetch. */
@@ -166,29 +152,12 @@ function oldRecords(decoded: unknown, topic: number, partition: number): readonl
   return messages
 }
 
-function at(value: unknown, key: string | number): unknown {
-  return typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined
-}
-
 function isOldRecord(value: unknown): value is OldRecord {
   return typeof at(value, 'offset') === 'string' && isBytes(at(value, 'key')) && isBytes(at(value, 'value'))
 }
 
 function isBytes(value: unknown): boolean {
   return value === null || Buffer.isBuffer(value)
-}
-
-function lookUp(broker: Broker, apiKey: number, definitions: unknown): (request: unknown) => unknown {
-  const lookupRequest: unknown = Reflect.get(broker, 'lookupRequest')
-  const build: unknown = typeof lookupRequest === 'function' ? Reflect.apply(lookupRequest, broker, [apiKey, definitions]) : undefined
-  if (typeof build !== 'function') throw new Error('kafkajs looks requests up in another way: it is not the version this was written for')
-  return request => Reflect.apply(build, undefined, [request])
-}
-
-function isExchange(value: unknown): value is Exchange {
-  const response = at(value, 'response')
-  const isDecoder = typeof at(response, 'decode') === 'function' && typeof at(response, 'parse') === 'function'
-  return isDecoder && typeof at(at(value, 'request'), 'apiVersion') === 'number'
 }
 
 function canFetch(value: unknown): value is FetchBroker {

@@ -18,7 +18,7 @@ export class KafkaConnection {
     this.#openLink = openLink
     this.#readUncommitted = readUncommitted
     this.#link = openLink()
-    this.#cluster = clusterOf(this.#link, { readUncommitted })
+    this.#cluster = clusterOf(this.#link, { readUncommitted, createsTopics: false })
   }
 
   /** The cluster client as it is now, connected, with the metadata of the topics in use. */
@@ -48,7 +48,7 @@ export class KafkaConnection {
   renew(): void {
     this.#link.close()
     this.#link = this.#openLink()
-    this.#cluster = clusterOf(this.#link, { readUncommitted: this.#readUncommitted })
+    this.#cluster = clusterOf(this.#link, { readUncommitted: this.#readUncommitted, createsTopics: false })
     this.#ready = undefined
   }
 

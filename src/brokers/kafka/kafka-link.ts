@@ -94,14 +94,14 @@ function saslOptions({ mechanism, username, password }: KafkaSasl): SASLOptions 
 }
 
 /**
- * The cluster client below kafkajs's consumer. kafkajs hands it to partition assigners, and its types make it public; going through an
+ * The cluster client below kafkajs's consumer and producer. `createsTopics`: asks brokers that do so to create the topics they do not know. kafkajs hands it to partition assigners, and its types make it public; going through an
  * assigner is the only way to it without a deep import.
  */
-export function clusterOf(link: KafkaLink, options: { readonly readUncommitted: boolean }): Cluster {
+export function clusterOf(link: KafkaLink, options: { readonly readUncommitted: boolean; readonly createsTopics: boolean }): Cluster {
   const found: Cluster[] = []
   link.kafka.consumer({
     groupId: 'signalbox',
-    allowAutoTopicCreation: false,
+    allowAutoTopicCreation: options.createsTopics,
     readUncommitted: options.readUncommitted,
     partitionAssigners: [
       ({ cluster }) => {

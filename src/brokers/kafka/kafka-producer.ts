@@ -1,17 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Message, Producer } from 'kafkajs'
+import type { Cluster } from 'kafkajs'
 import { BrokerError, type BrokerErrorCode, type OutgoingRecord } from '../broker.ts'
-import { keyPartition } from '../key-partition.ts'
 import { recordBytes } from '../record-bytes.ts'
 import { assertTopicName } from '../topic-name.ts'
 import { retryDelay } from './back-off.ts'
 import { type KafkaPlace, toBrokerError } from './kafka-error.ts'
-import type { KafkaLink } from './kafka-link.ts'
+import { clusterOf, type KafkaLink } from './kafka-link.ts'
+import { type WrittenPart, writeRecords } from './write-records.ts'
 
-/**
- * A request stays below Kafka's default `message.max.bytes` (1,048,588 a record batch), whatever partitions its records go to.
- * kafkajs groups the records of a partition in quadratic time, which the count keeps harmless.
- */
+/** A request stays below Kafka's default `message.max.bytes` (1,048,588 a record batch), whatever partitions its records go to. */
 const BATCH = { bytes: 900_000, records: 1_000 }
 
 /** Waiting records take at most this much memory; more are refused until some have been written. */
@@ -20,10 +17,8 @@ const QUEUE_BYTES = 64 * 1024 * 1024
 /** A batch that gets no answer is sent again for this long: an election of new leaders fits in, an action's time-out is not used up. */
 const RETRY_FOR_MS = 20_000
 
-/** With the link's back-off 2 to 3 s: what a broker may take to create a topic on its first record, where it does that. */
+/** 2 to 3 s: what a broker may take to create a topic on its first record, where it does that. */
 const CREATION_RETRIES = 5
-
-const ALL_REPLICAS = -1
 
 /**
  * kafkajs keeps asking for every topic it was ever given: one that does not exist, or is forbidden, would fail all later requests. And a connection
@@ -38,6 +33,11 @@ interface Waiting {
   readonly reject: (error: BrokerError) => void
 }
 
+interface Refused {
+  readonly items: readonly Waiting[]
+  readonly failure: BrokerError
+}
+
 /**
  * Writes records with one request under way at a time: what is sent meanwhile travels together in the next one, and records of a key keep
  * their order, retries included. Not idempotent in Kafka's sense: a request whose answer is lost is sent again and may leave its records
@@ -48,7 +48,7 @@ export class KafkaProducer {
   readonly #place: KafkaPlace
   readonly #queue: Waiting[] = []
   #queuedBytes = 0
-  #connection: { readonly link: KafkaLink; readonly producer: Producer } | undefined
+  #connection: { readonly link: KafkaLink; readonly cluster: Cluster } | undefined
   #sending: Promise<void> | undefined
   #closed = false
 
@@ -99,50 +99,63 @@ export class KafkaProducer {
     return batch
   }
 
-  /** Writes a batch; where Kafka refuses it for good, its parts, so that only the records at fault are refused. */
+  /** Writes a batch; where Kafka refuses records for good, their parts, so that only those at fault are refused. */
   async #send(batch: readonly Waiting[]): Promise<void> {
-    const failure = await this.#trySend(batch)
-    if (failure === undefined) {
-      for (const waiting of batch) waiting.resolve()
-      return
+    for (const { items, failure } of await this.#trySend(batch)) {
+      const parts = failure.retriable ? [] : split(items, failure)
+      if (parts.length === 0) for (const waiting of items) waiting.reject(failure)
+      for (const part of parts) await this.#send(part)
     }
-    const parts = failure.retriable ? [] : split(batch, failure)
-    if (parts.length === 0) for (const waiting of batch) waiting.reject(failure)
-    for (const part of parts) await this.#send(part)
   }
 
-  async #trySend(batch: readonly Waiting[]): Promise<BrokerError | undefined> {
+  /** Writes what can be written; answers with the rest. */
+  async #trySend(batch: readonly Waiting[]): Promise<readonly Refused[]> {
     const deadline = Date.now() + RETRY_FOR_MS
+    const refused: Refused[] = []
+    let left = batch
     for (let failures = 0; ; failures++) {
-      try {
-        const producer = await this.#connect()
-        await producer.sendBatch({ acks: ALL_REPLICAS, topicMessages: topicMessages(batch) })
-        return undefined
-      } catch (error) {
-        const failure = toBrokerError(error, writing(batch), this.#place)
+      const again: Waiting[] = []
+      for (const { items, error } of await this.#write(left, failures > 0)) {
+        if (error === undefined) {
+          for (const waiting of items) waiting.resolve()
+          continue
+        }
+        const failure = toBrokerError(error, writing(items), this.#place)
         if (SPOILS_CONNECTION.has(failure.code)) this.#disconnect()
-        if (!failure.retriable || this.#closed || Date.now() > deadline) return failure
-        await sleep(retryDelay(failures))
+        const mayCome = failure.retriable || (failure.code === 'unknown-topic' && failures < CREATION_RETRIES)
+        if (mayCome && !this.#closed && Date.now() <= deadline) again.push(...items)
+        else refused.push({ items, failure })
       }
+      if (again.length === 0) return refused
+      left = again
+      await sleep(retryDelay(failures))
     }
   }
 
-  async #connect(): Promise<Producer> {
-    if (this.#connection !== undefined) return this.#connection.producer
-    const link = this.#openLink()
-    const producer = link.kafka.producer({
-      createPartitioner: () => partition,
-      maxInFlightRequests: 1,
-      retry: { retries: CREATION_RETRIES },
-    })
+  /** `isAgain`: what is known of the partitions' leaders may be out of date. */
+  async #write(batch: readonly Waiting[], isAgain: boolean): Promise<readonly WrittenPart<Waiting>[]> {
     try {
-      await producer.connect()
+      const isOpen = this.#connection !== undefined
+      const cluster = await this.#connect()
+      if (isAgain && isOpen) await cluster.refreshMetadata()
+      return await writeRecords(cluster, batch)
+    } catch (error) {
+      return [{ items: batch, error }]
+    }
+  }
+
+  async #connect(): Promise<Cluster> {
+    if (this.#connection !== undefined) return this.#connection.cluster
+    const link = this.#openLink()
+    const cluster = clusterOf(link, { readUncommitted: false, createsTopics: true })
+    try {
+      await cluster.connect()
     } catch (error) {
       link.close()
       throw error
     }
-    this.#connection = { link, producer }
-    return producer
+    this.#connection = { link, cluster }
+    return cluster
   }
 
   #disconnect(): void {
@@ -162,52 +175,6 @@ function split(batch: readonly Waiting[], failure: BrokerError): readonly (reado
   if (OF_THE_TOPIC.has(failure.code)) return []
   const middle = Math.ceil(batch.length / 2)
   return [batch.slice(0, middle), batch.slice(middle)]
-}
-
-function topicMessages(batch: readonly Waiting[]): { topic: string; messages: Message[] }[] {
-  const byTopic = new Map<string, Message[]>()
-  for (const { record } of batch) {
-    const messages = byTopic.get(record.topic) ?? []
-    messages.push(toMessage(record))
-    byTopic.set(record.topic, messages)
-  }
-  return [...byTopic].map(([topic, messages]) => ({ topic, messages }))
-}
-
-function toMessage({ key, value, headers, partition: chosen, timestamp }: OutgoingRecord): Message {
-  const copies: Record<string, Buffer | Buffer[]> = {}
-  for (const name of Object.keys(headers)) {
-    const header = headers[name]
-    if (header !== undefined) copies[name] = Buffer.isBuffer(header) ? header : [...header]
-  }
-  return {
-    key,
-    value,
-    headers: copies,
-    ...(chosen === undefined ? {} : { partition: chosen }),
-    timestamp: String(timestamp ?? Date.now()),
-  }
-}
-
-/** Spreads records without a key over the partitions in turn. */
-let turn = 0
-
-function partition({
-  topic,
-  partitionMetadata,
-  message,
-}: {
-  readonly topic: string
-  readonly partitionMetadata: readonly { readonly partitionId: number }[]
-  readonly message: Message
-}): number {
-  const count = partitionMetadata.length
-  if (message.partition !== undefined) {
-    if (message.partition < count && message.partition >= 0) return message.partition
-    throw new BrokerError('failed', `topic "${topic}" has no partition ${message.partition}: it has ${count}`, { retriable: false })
-  }
-  if (Buffer.isBuffer(message.key)) return keyPartition(message.key, count)
-  return turn++ % count
 }
 
 function writing(batch: readonly Waiting[]): string {

@@ -1,0 +1,147 @@
+import type { OutgoingRecord } from '../broker.ts'
+
+/** What a record takes beside its key, value and headers, at most: its length, attributes, time, offset, and three counts. */
+const RECORD_FRAME = 36
+/** Two lengths. */
+const HEADER_FRAME = 10
+const BATCH_HEADER = 61
+/** Base offset and length: what a batch's length does not count. */
+const PREFIX_BYTES = 12
+const CRC_AT = 17
+/** The checksum is of what comes after it. */
+const CHECKED_FROM = 21
+
+/**
+ * Records as Kafka takes them since 0.11, uncompressed (https://kafka.apache.org/documentation/#recordbatch). Written here rather than by kafkajs,
+ * which makes two buffers for each header: a dead letter has a dozen. `now` is the time of records without one, in epoch ms.
+ */
+export function encodeRecordBatch(records: readonly OutgoingRecord[], now: number): Buffer {
+  const [first, last] = timesOf(records, now)
+  const writer = new RecordWriter(Buffer.allocUnsafe(BATCH_HEADER + records.reduce((bytes, record) => bytes + mostBytes(record), 0)))
+  writer.at = BATCH_HEADER
+  for (const [index, record] of records.entries()) writer.record(record, (record.timestamp ?? now) - first, index)
+  const batch = writer.bytes.subarray(0, writer.at)
+  batch.fill(0, 0, BATCH_HEADER)
+  batch.writeInt32BE(batch.length - PREFIX_BYTES, 8)
+  batch.writeInt8(2, 16)
+  batch.writeInt32BE(records.length - 1, 23)
+  writeInt64(batch, first, 27)
+  writeInt64(batch, last, 35)
+  // No producer id, epoch and sequence: the producer is not idempotent.
+  batch.fill(0xff, 43, 57)
+  batch.writeInt32BE(records.length, 57)
+  batch.writeUInt32BE(crc32c(batch.subarray(CHECKED_FROM)), CRC_AT)
+  return batch
+}
+
+function timesOf(records: readonly OutgoingRecord[], now: number): readonly [number, number] {
+  let first = Number.POSITIVE_INFINITY
+  let last = Number.NEGATIVE_INFINITY
+  for (const { timestamp = now } of records) {
+    if (timestamp < first) first = timestamp
+    if (timestamp > last) last = timestamp
+  }
+  return [first, last]
+}
+
+function mostBytes({ key, value, headers }: OutgoingRecord): number {
+  let bytes = RECORD_FRAME + (key?.length ?? 0) + (value?.length ?? 0)
+  for (const name of Object.keys(headers))
+    for (const item of itemsOf(headers[name])) bytes += HEADER_FRAME + Buffer.byteLength(name) + item.length
+  return bytes
+}
+
+function itemsOf(header: Buffer | readonly Buffer[] | undefined): readonly Buffer[] {
+  if (header === undefined) return []
+  return Buffer.isBuffer(header) ? [header] : header
+}
+
+class RecordWriter {
+  at = 0
+  readonly bytes: Buffer
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes
+  }
+
+  record(record: OutgoingRecord, timeDelta: number, offsetDelta: number): void {
+    const { key, value, headers } = record
+    const names = Object.keys(headers)
+    let count = 0
+    let size = 1 + varintSize(timeDelta) + varintSize(offsetDelta) + blobSize(key) + blobSize(value)
+    for (const name of names) {
+      const nameSize = sized(Buffer.byteLength(name))
+      for (const item of itemsOf(headers[name])) {
+        size += nameSize + sized(item.length)
+        count++
+      }
+    }
+    this.varint(size + varintSize(count))
+    this.bytes[this.at++] = 0
+    this.varint(timeDelta)
+    this.varint(offsetDelta)
+    this.blob(key)
+    this.blob(value)
+    this.varint(count)
+    for (const name of names)
+      for (const item of itemsOf(headers[name])) {
+        this.varint(Buffer.byteLength(name))
+        this.at += this.bytes.write(name, this.at)
+        this.blob(item)
+      }
+  }
+
+  varint(value: number): void {
+    let rest = zigzag(value)
+    while (rest >= 0x80) {
+      this.bytes[this.at++] = (rest % 0x80) | 0x80
+      rest = Math.floor(rest / 0x80)
+    }
+    this.bytes[this.at++] = rest
+  }
+
+  blob(blob: Buffer | null): void {
+    this.varint(blob === null ? -1 : blob.length)
+    if (blob !== null) this.at += blob.copy(this.bytes, this.at)
+  }
+}
+
+function zigzag(value: number): number {
+  return value >= 0 ? value * 2 : -value * 2 - 1
+}
+
+function varintSize(value: number): number {
+  let size = 1
+  for (let rest = zigzag(value); rest >= 0x80; rest = Math.floor(rest / 0x80)) size++
+  return size
+}
+
+/** Of so many bytes with their length before them. */
+function sized(length: number): number {
+  return varintSize(length) + length
+}
+
+function blobSize(blob: Buffer | null): number {
+  return blob === null ? varintSize(-1) : sized(blob.length)
+}
+
+/** Exact up to 2^53. */
+function writeInt64(bytes: Buffer, value: number, at: number): void {
+  bytes.writeInt32BE(Math.floor(value / 0x1_0000_0000), at)
+  bytes.writeUInt32BE(value >>> 0, at + 4)
+}
+
+const CASTAGNOLI = 0x82f63b78
+
+const CRC_TABLE = Int32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte
+  for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 1 ? (crc >>> 1) ^ CASTAGNOLI : crc >>> 1
+  return crc
+})
+
+/** RFC 3720, appendix B.4. */
+function crc32c(bytes: Buffer): number {
+  let crc = -1
+  for (let at = 0; at < bytes.length; at++) crc = (crc >>> 8) ^ (CRC_TABLE[(crc ^ (bytes[at] ?? 0)) & 0xff] ?? 0)
+  return ~crc >>> 0
+}
