@@ -1,8 +1,8 @@
-import { matchesChannel, parseChannelPattern } from '../config/channel-pattern.ts'
 import type { AppConfig, ChannelRule, ServerConfig } from '../config/router-config.ts'
 import { problemAt, type SourceDocument } from '../config/source-document.ts'
 import type { Problem } from '../diagnostics/problem.ts'
 import { actionsOf, type PlacedAction, placeOfAction } from './action-place.ts'
+import { mayMatch } from './channel-template.ts'
 import type { RoutingPlan } from './plan.ts'
 
 export interface ChannelSurroundings {
@@ -40,15 +40,6 @@ export function findUnreachableChannels(
 /** True where the channel is not public and no module may be asked about it. */
 function needsSignature(channel: string, rules: readonly ChannelRule[]): boolean {
   return /^(?:private|presence)-/.test(channel) && !rules.some(rule => rule.authorize !== undefined && mayMatch(rule.pattern, channel))
-}
-
-/** Of a channel with templates only what stands before the first is known. */
-function mayMatch(pattern: string, channel: string): boolean {
-  const template = channel.indexOf('{{')
-  const parsed = parseChannelPattern(pattern)
-  if (template === -1) return matchesChannel(parsed, channel)
-  const start = channel.slice(0, template)
-  return parsed.end === undefined ? parsed.start.startsWith(start) : parsed.start.startsWith(start) || start.startsWith(parsed.start)
 }
 
 function fixedLength(channel: string): number {

@@ -1,4 +1,5 @@
 import { findUnusedTopics } from '../compiler/find-undeclared-events.ts'
+import { findUnkeptBroadcasts } from '../compiler/find-unkept-broadcasts.ts'
 import { findUnreachableChannels } from '../compiler/find-unreachable-channels.ts'
 import { missingExports } from '../config/handler-exports.ts'
 import type { SourceDocument } from '../config/source-document.ts'
@@ -24,7 +25,7 @@ export async function validateProject(options: ValidateOptions): Promise<Bluepri
   return {
     project,
     plan,
-    problems: sortProblems([...problems, ...exportProblems, ...unreachableChannels(blueprint), ...(isWhole ? unused(blueprint) : [])]),
+    problems: sortProblems([...problems, ...exportProblems, ...pointless(blueprint), ...(isWhole ? unused(blueprint) : [])]),
   }
 }
 
@@ -37,13 +38,16 @@ function unused({ project, plan }: Blueprint): readonly Problem[] {
   ]
 }
 
-/** `dev` makes up the secrets that are missing, so only here this is told: with those nobody else could sign. */
-function unreachableChannels({ project, plan }: Blueprint): readonly Problem[] {
+/** Broadcasts that miss whom they are meant for. `dev` makes up the secrets that are missing, so only here this is told: with those nobody else could sign. */
+function pointless({ project, plan }: Blueprint): readonly Problem[] {
   const { server, channels } = project.router
   const documents = new Map(project.routeFiles.map(document => [document.file, document]))
   const written = project.routerFile === undefined ? [] : appsWithoutKey(project.routerFile)
   const unsigned = server.apps.filter(({ id }) => written.includes(id))
-  return findUnreachableChannels(plan, { server, rules: channels, unsigned }, documents)
+  return [
+    ...findUnreachableChannels(plan, { server, rules: channels, unsigned }, documents),
+    ...findUnkeptBroadcasts(plan, project.router, documents),
+  ]
 }
 
 /** Ids of apps that have neither `secret` nor `jwt`; one from a variable that is not set is reported there. */

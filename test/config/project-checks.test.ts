@@ -88,3 +88,19 @@ describe('channels that nobody could subscribe to', () => {
     expect(await problemsOf('a-longer-name', router)).toEqual(['warning channel-unreachable 5'])
   })
 })
+
+test('what a fanout file sends to a channel whose history is shared is told to be in none', async () => {
+  const problemsOf = async (role: string, more: string, channel = 'kept.{{data.id}}') => {
+    const { root } = await makeProject({
+      'router.yaml': `${more}channels: { "kept.*": { history: {} } }\n`,
+      'routes/a.yaml': `topics: orders\n${role}routes:\n  one: { actions: [{ broadcast: "${channel}" }] }\n`,
+    })
+    const { problems } = await validateProject({ root, env: {} })
+    return problems.map(({ severity, code, range }) => `${severity} ${code} ${range?.start.line}`)
+  }
+  const shared = 'backplane: { type: redis, url: "redis://localhost:6379" }\n'
+  expect(await problemsOf('role: fanout\n', shared)).toEqual(['warning fanout 4'])
+  expect(await problemsOf('role: fanout\n', shared, 'plain')).toEqual([])
+  expect(await problemsOf('role: fanout\n', '')).toEqual([])
+  expect(await problemsOf('', shared)).toEqual([])
+})
