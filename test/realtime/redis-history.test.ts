@@ -187,8 +187,7 @@ describeWithRedis('in redis', () => {
     const forger = new Redis(redis.url)
     onTestFinished(() => forger.disconnect())
     await forger.hset(`${place}history:a`, 's', '2')
-    const fields = { u: '9999999999999', o: '', z: '1', x: '', e: '"pusher:error"', d: '"{}"' }
-    await forger.xadd(`${place}events:a`, '2-0', ...Object.entries(fields).flat())
+    await forger.xadd(`${place}events:a`, '2-0', 'v', '9999999999999\t1\t\t\t"pusher:error"\t"{}"')
     await expect(history.since('shop', 'a', before)).rejects.toThrow(HistoryUnavailable)
   })
 

@@ -169,7 +169,9 @@ export class AppHistory {
   }
 }
 
-function appendArgs({ channel, limits, made, except, origin = '' }: Append): readonly (string | number | Buffer)[] {
+function appendArgs({ channel, limits, made, except, origin: from = '' }: Append): readonly (string | number | Buffer)[] {
+  // What is kept of an event has tabs between.
+  const origin = from.replaceAll(/[\t\n]/g, ' ')
   const bytes = eventOverhead + made.event.length + made.data.length + origin.length
   const cacheMs = channelKind(channel).cached ? cachedLifeMs : 0
   const texts = [exceptField(except), Buffer.from(made.event, 'latin1'), Buffer.from(made.data, 'latin1')]
@@ -184,15 +186,17 @@ function readingOf(reply: unknown): Reading {
   if (found === 'expired') return { upTo, failed: 'position_expired' }
   if (found === 'changed') return { upTo, failed: 'epoch_changed' }
   if (!Array.isArray(found)) throw unreadable()
-  return { upTo, events: found.map(storedOf) }
+  const events: StoredEvent[] = []
+  for (let index = 0; index < found.length; index += 2) events.push(storedOf(found[index], found[index + 1]))
+  return { upTo, events }
 }
 
-function storedOf(entry: unknown): StoredEvent {
-  if (!Array.isArray(entry)) throw unreadable()
-  const [serial, except, name, data]: readonly unknown[] = entry
+function storedOf(serial: unknown, kept: unknown): StoredEvent {
+  if (!isSerial(serial) || typeof kept !== 'string') throw unreadable()
+  const [, , , except = '', name, data] = kept.split('\t', 6)
   const event = jsonText(name)
   const text = jsonText(data)
-  if (!isSerial(serial) || typeof except !== 'string' || event === undefined || text === undefined || isReserved(event)) throw unreadable()
+  if (event === undefined || text === undefined || isReserved(event)) throw unreadable()
   return { serial, event, text, except: except === '' ? undefined : except }
 }
 

@@ -5,8 +5,9 @@ import { type Script, script } from './redis-scripts.ts'
  * An epoch ends with the Redis process it began in: after a restart or a failover the latest events may be lost, and their serials given to others.
  *
  *     B histories          set     channels that have a state, or had one
- *     B history:<channel>  hash    e -> epoch, s -> serial of the last event, b -> bytes of the events, r -> run id of Redis
- *     B events:<channel>   stream  <serial>-0: until in ms of Redis's clock, origin, bytes, except, event, data
+ *     B history:<channel>  hash    e -> epoch, s -> serial of the last event, b -> bytes of the events, r -> run id of Redis, t -> when keys were last
+ *                                  told how long to live
+ *     B events:<channel>   stream  <serial>-0: v -> until when (ms of Redis's clock), bytes, origin, except, name, data, with tabs between
  *     B origins:<channel>  hash    origin -> serial, of the events in the stream
  */
 const shared = `
@@ -17,14 +18,14 @@ local function text(number) return string.format('%.0f', number) end
 
 local function open(channel)
   local log = { state = B .. 'history:' .. channel, events = B .. 'events:' .. channel, origins = B .. 'origins:' .. channel }
-  local state = redis.call('HMGET', log.state, 'e', 's', 'b', 'r')
+  local state = redis.call('HMGET', log.state, 'e', 's', 'b', 'r', 't')
   if state[1] and state[4] == run then
-    log.epoch, log.serial, log.bytes = state[1], tonumber(state[2]), tonumber(state[3])
+    log.epoch, log.serial, log.bytes, log.told = state[1], tonumber(state[2]), tonumber(state[3]), tonumber(state[5])
     return log
   end
-  log.epoch, log.serial, log.bytes = newEpoch, 0, 0
+  log.epoch, log.serial, log.bytes, log.told = newEpoch, 0, 0, 0
   redis.call('DEL', log.events, log.origins)
-  redis.call('HSET', log.state, 'e', newEpoch, 's', '0', 'b', '0', 'r', run)
+  redis.call('HSET', log.state, 'e', newEpoch, 's', '0', 'b', '0', 'r', run, 't', '0')
   redis.call('PEXPIRE', log.state, stateLife)
   redis.call('SADD', B .. 'histories', channel)
   -- Two that are looked at for each that comes keep those that are gone few.
@@ -34,18 +35,15 @@ local function open(channel)
   return log
 end
 
-local function trim(log, size, most)
-  local count = redis.call('XLEN', log.events)
-  if count == 0 then log.bytes = 0 end
-  while count > 0 do
+-- Lets the oldest go until so many are left, so many bytes, and, where it matters, none that is too old.
+local function trim(log, count, size, most, isAgeSeen)
+  while count > 0 and (isAgeSeen or count > size or log.bytes > most) do
     local first = redis.call('XRANGE', log.events, '-', '+', 'COUNT', 1)[1]
-    local kept = first[2]
-    -- A stream that went as a whole, by its age, has left its bytes in the count.
-    if count == 1 then log.bytes = tonumber(kept[6]) end
-    if tonumber(kept[2]) > now and count <= size and log.bytes <= most then break end
+    local ends, bytes, origin = string.match(first[2][2], '^(%d+)\t(%d+)\t([^\t]*)')
+    if count <= size and log.bytes <= most and tonumber(ends) > now then break end
     redis.call('XDEL', log.events, first[1])
-    if kept[4] ~= '' then redis.call('HDEL', log.origins, kept[4]) end
-    log.bytes = log.bytes - tonumber(kept[6])
+    if origin ~= '' then redis.call('HDEL', log.origins, origin) end
+    log.bytes = log.bytes - tonumber(bytes)
     count = count - 1
   end
   return count
@@ -68,18 +66,21 @@ for at = 7, #ARGV, 11 do
   if known then
     answers[#answers + 1], answers[#answers + 2], answers[#answers + 3] = log.epoch, tonumber(known), 1
   else
-    local id = text(log.serial + 1)
-    local fields = { 'u', text(now + ttl), 'o', origin, 'z', ARGV[at + 7], 'x', except, 'e', name, 'd', data }
-    redis.call('XADD', log.events, id .. '-0', unpack(fields))
-    if origin ~= '' then
-      redis.call('HSET', log.origins, origin, id)
-      redis.call('PEXPIRE', log.origins, ttl)
+    local id, bytes = text(log.serial + 1), ARGV[at + 7]
+    redis.call('XADD', log.events, id .. '-0', 'v', table.concat({ text(now + ttl), bytes, origin, except, name, data }, '\t'))
+    if origin ~= '' then redis.call('HSET', log.origins, origin, id) end
+    local count = redis.call('XLEN', log.events)
+    -- A stream that went as a whole, by its age, has left its bytes in the count.
+    log.bytes = (count == 1 and 0 or log.bytes) + tonumber(bytes)
+    trim(log, count, tonumber(ARGV[at + 2]), most, false)
+    -- Not with every event: they live a little longer, and what is too old is left out all the same.
+    if count == 1 or math.abs(now - log.told) > ttl / 8 then
+      log.told = now
+      redis.call('PEXPIRE', log.events, ttl + math.ceil(ttl / 4))
+      redis.call('PEXPIRE', log.origins, ttl + math.ceil(ttl / 4))
+      redis.call('PEXPIRE', log.state, stateLife + 2 * ttl)
     end
-    redis.call('PEXPIRE', log.events, ttl)
-    log.bytes = log.bytes + tonumber(ARGV[at + 7])
-    trim(log, tonumber(ARGV[at + 2]), most)
-    redis.call('HSET', log.state, 's', id, 'b', text(log.bytes))
-    redis.call('PEXPIRE', log.state, math.max(stateLife, ttl))
+    redis.call('HSET', log.state, 's', id, 'b', text(log.bytes), 't', text(log.told))
     if ARGV[at + 5] ~= '0' then
       redis.call('SET', B .. 'cache:' .. channel, table.concat({ 'e', named, except, '', name, data }, '\\t') .. '\\n', 'PX', ARGV[at + 5])
     end
@@ -92,19 +93,18 @@ return answers`),
 
   /**
    * ARGV: B, run id, epoch to use, ms for which a state lives, channel, a position's epoch and serial.
-   * -> epoch, serial of the last event, 'expired' | 'changed' | [[serial, except, name, data]]
+   * -> epoch, serial of the last event, 'expired' | 'changed' | [serial, event as it is kept, ...]
    */
   since: script(`${shared}
 local log, from = open(ARGV[5]), tonumber(ARGV[7])
 if ARGV[6] ~= log.epoch or from > log.serial then return { log.epoch, log.serial, 'changed' } end
-local count = trim(log, math.huge, math.huge)
-redis.call('HSET', log.state, 'b', text(log.bytes))
+local count = trim(log, redis.call('XLEN', log.events), math.huge, math.huge, true)
+if count > 0 then redis.call('HSET', log.state, 'b', text(log.bytes)) end
 if log.serial - from > count then return { log.epoch, log.serial, 'expired' } end
 local missed = {}
 if log.serial > from then
   for _, entry in ipairs(redis.call('XRANGE', log.events, text(from + 1) .. '-0', '+')) do
-    local kept = entry[2]
-    missed[#missed + 1] = { tonumber(string.match(entry[1], '^%d+')), kept[8], kept[10], kept[12] }
+    missed[#missed + 1], missed[#missed + 2] = tonumber(string.match(entry[1], '^%d+')), entry[2][2]
   end
 end
 return { log.epoch, log.serial, missed }`),
