@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { needsInstall } from '../.ci/freshness.mjs'
 import { endAllCommands, runCommand } from './run/children.mjs'
+import { conformanceFaults } from './run/conformance.mjs'
 import { checkPackageContent } from './run/package-content.mjs'
 import { installSystemPackages } from './run/system-packages.mjs'
 
@@ -66,7 +67,9 @@ async function runTests(filters) {
     const { ok, output } = await runCommand(process.execPath, args, { cwd: root, env, show: true, limitMs: vitestLimitMs })
     if (interrupted) return
     if (output !== '') say(output)
-    countTests(existsSync(report) ? JSON.parse(readFileSync(report, 'utf8')) : undefined, ok)
+    const counted = existsSync(report) ? JSON.parse(readFileSync(report, 'utf8')) : undefined
+    countTests(counted, ok)
+    if (filters.length === 0 && counted !== undefined) await step("README's counts of conformance cases", () => checkConformance(counted))
   } finally {
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }
@@ -85,6 +88,11 @@ function countTests(report, ok) {
   if (skipsFail) total.failed += skipped.length
   say(`Skipped${skipsFail ? ', which fails in CI' : ''}:`)
   for (const { name, reason } of skipped) say(`  ${name}${reason === undefined ? '' : ` (${reason})`}`)
+}
+
+async function checkConformance({ passedByFile }) {
+  const faults = conformanceFaults(root, passedByFile)
+  return { ok: faults.length === 0, output: faults.join('\n'), seconds: 0 }
 }
 
 /** One thing that passes or fails; prints what a failing one had to say. */

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 /** Writes how the run ended, as JSON, to the file named by `SIGNALBOX_TEST_REPORT`. */
 export default class CountReporter {
   onTestRunEnd(modules, unhandledErrors) {
-    const report = { passed: 0, failed: unhandledErrors.length, skipped: [] }
+    const report = { passed: 0, failed: unhandledErrors.length, skipped: [], passedByFile: {} }
     for (const module of modules) {
       for (const test of module.children.allTests()) count(report, module, test)
       // A file that cannot be loaded and a hook that fails belong to no test.
@@ -17,7 +17,9 @@ export default class CountReporter {
 
 function count(report, module, test) {
   const { state, note } = test.result()
-  if (state === 'passed') report.passed++
-  else if (state === 'failed') report.failed++
+  if (state === 'passed') {
+    report.passed++
+    report.passedByFile[module.relativeModuleId] = (report.passedByFile[module.relativeModuleId] ?? 0) + 1
+  } else if (state === 'failed') report.failed++
   else report.skipped.push({ name: `${module.relativeModuleId} > ${test.fullName}`, reason: note })
 }
