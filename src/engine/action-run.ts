@@ -5,12 +5,11 @@ import { AttemptReleased, AttemptRun, isPermanent } from './attempt-run.ts'
 import { AwayWait, keepsAttempt } from './away-wait.ts'
 import { type Batch, LeftBehind } from './batch.ts'
 import type { Admission, Breaker } from './breaker.ts'
-import { LeaseLost } from './claim-guard.ts'
+import { type ClaimGuard, LeaseLost } from './claim-guard.ts'
 import type { RouteCounters } from './counters.ts'
 import { type Execution, errorCause } from './execution.ts'
 import type { Fate, LaneTurn } from './lane-turn.ts'
 import type { MessageScope } from './message-scope.ts'
-import type { Guarded } from './once.ts'
 import { waitAfter } from './retry-delay.ts'
 import { moveToRetryTopic, type RouteProgress } from './retry-topic.ts'
 import type { Seat } from './seat.ts'
@@ -25,7 +24,7 @@ export interface RouteRun {
   readonly results: Record<string, unknown> | undefined
   readonly place: RoutePlace
   /** The claim it runs under; undefined without `idempotency`. */
-  readonly guarded: Guarded | undefined
+  readonly guard: ClaimGuard | undefined
   /** Undefined where its messages share no batch, or the message has several routes. */
   readonly turn: LaneTurn | undefined
   /** Left while the route waits. */
@@ -100,7 +99,7 @@ async function tryAgain(
     const batch = action.action.batch === undefined ? undefined : execution.batches.open(action, action.action.batch)
     let outcome: BatchOutcome
     try {
-      const result = batch?.join({ scope, attempt, assignment, guard: run.guarded?.guard, turn })
+      const result = batch?.join({ scope, attempt, assignment, guard: run.guard, turn })
       outcome = { value: await (result ?? outcomeOf(run, action, scope, attempt, started)) }
     } catch (error) {
       outcome = { error }
@@ -251,9 +250,9 @@ async function atItsTurn({ assignment, seat }: RouteRun, turn: LaneTurn | undefi
 }
 
 /** Why nothing more may start. */
-function hindranceOf({ assignment, guarded }: RouteRun): 'released' | 'lease-lost' | undefined {
+function hindranceOf({ assignment, guard }: RouteRun): 'released' | 'lease-lost' | undefined {
   if (assignment.state === 'released') return 'released'
-  return guarded?.guard.isLost === true ? 'lease-lost' : undefined
+  return guard?.isLost === true ? 'lease-lost' : undefined
 }
 
 /**
@@ -279,7 +278,7 @@ function sourceOf({ key, topic, partition, offset }: SourceRecord): string {
 }
 
 function outcomeOf(
-  { assignment, guarded }: RouteRun,
+  { assignment, guard }: RouteRun,
   action: ActionPlan,
   scope: MessageScope,
   attempt: AttemptRun,
@@ -287,7 +286,7 @@ function outcomeOf(
 ): unknown {
   if (started !== undefined && 'error' in started) throw started.error
   const outcome = started === undefined ? action.action.run(scope, attempt) : started.result
-  return isPromiseLike(outcome) ? assignment.settle(outcome, action.timeoutMs, attempt, guarded?.guard) : outcome
+  return isPromiseLike(outcome) ? assignment.settle(outcome, action.timeoutMs, attempt, guard) : outcome
 }
 
 /** Runs an action for each element in turn; an element that succeeded does not run again when a later one is retried. */

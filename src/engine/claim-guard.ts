@@ -1,3 +1,4 @@
+import type { RouteEnd } from './counters.ts'
 import type { Cancel, Clock, IdempotencyPort } from './ports.ts'
 
 /** The lease on the key ran out or somebody else has the key: the attempt's outcome no longer counts, and no further action starts. */
@@ -7,6 +8,12 @@ export class LeaseLost extends Error {
     super('the lease on the idempotency key was lost')
   }
 }
+
+/**
+ * How the actions ended that ran under a claim; it is counted once the completion is stored, or the key given up. `resume`: the lease was lost, and they go
+ * on from where they stopped under another claim.
+ */
+export type GuardedEnd = RouteEnd | 'released' | { readonly resume: (guard: ClaimGuard) => Promise<void> }
 
 /**
  * A claim that has been granted, for as long as its lease holds. The lease counts from when the claim was sent: the store can only have started
@@ -25,6 +32,8 @@ export class ClaimGuard {
   #ended = false
   #renewal: Promise<void> | undefined
   #cancel: Cancel | undefined
+  /** Set by the actions when they have ended. */
+  actionsEnd: GuardedEnd | undefined
 
   /** `claimedAt`: on the monotonic clock. */
   constructor(clock: Clock, claimedAt: number, port: IdempotencyPort, key: string, owner: string) {
@@ -81,12 +90,18 @@ export class ClaimGuard {
 
   async #askForMore(askedAt: number): Promise<void> {
     try {
-      if (await this.#port.renew({ key: this.#key, owner: this.#owner, leaseMs: this.#leaseMs }))
-        this.#endsAt = Math.max(this.#endsAt, askedAt + this.#leaseMs)
+      if (await this.#renew()) this.#endsAt = Math.max(this.#endsAt, askedAt + this.#leaseMs)
       else this.#lose()
     } catch {
       // The store does not answer: asked again, until the lease has run out.
     }
+  }
+
+  #renew(): Promise<boolean> {
+    return new Promise((answered, failed) => {
+      const answer = this.#port.renew({ key: this.#key, owner: this.#owner, leaseMs: this.#leaseMs, answered, failed })
+      if (answer !== undefined) answered(answer)
+    })
   }
 
   #lose(): void {

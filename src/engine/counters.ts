@@ -74,3 +74,28 @@ export class RouteCounters {
   /** Given up under `deadLetter: none`, `onFailure: skip`. */
   failed = 0
 }
+
+/** How a route ended for one message. `moved`: it goes on from a retry topic, and is counted there. */
+export type RouteEnd = 'done' | 'skipped' | 'dropped' | 'dead-lettered' | 'failed' | 'moved'
+
+export function countEnd(counters: RouteCounters, end: RouteEnd): void {
+  switch (end) {
+    case 'done':
+      counters.done++
+      return
+    case 'skipped':
+      counters.skipped++
+      return
+    case 'dropped':
+      counters.dropped++
+      return
+    case 'dead-lettered':
+      counters.deadLettered++
+      return
+    case 'failed':
+      counters.failed++
+      return
+    case 'moved':
+      return
+  }
+}

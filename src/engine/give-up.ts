@@ -1,6 +1,6 @@
 import type { DeadLetterPolicy, SourceRecord } from '../compiler/plan.ts'
 import type { Assignment } from './assignment.ts'
-import type { RouteCounters } from './counters.ts'
+import { countEnd, type RouteCounters } from './counters.ts'
 import { type DeadLetterCause, deadLetterRecord } from './dead-letter.ts'
 import type { Execution, RunEnd, Settlement } from './execution.ts'
 import type { DeadLetterRecord } from './ports.ts'
@@ -33,7 +33,7 @@ export async function endGivenUp(execution: Execution, given: GivenUp, counters:
   const letter = announce(execution, given)
   const settle = (as: GivenUpAs | 'released'): Settlement => {
     if (as === 'released') return as
-    countGivenUp(counters, earlier === 'dead-lettered' ? earlier : as)
+    countEnd(counters, earlier === 'dead-lettered' ? earlier : as)
     return 'settled'
   }
   if (typeof letter === 'string') return settle(letter)
@@ -41,11 +41,6 @@ export async function endGivenUp(execution: Execution, given: GivenUp, counters:
   const { deadLetters } = execution
   if (deadLetters.mayGoAhead(letter)) return { settlement: deadLetters.writeAhead(assignment, record, letter).then(settled) }
   return deadLetters.write(assignment, record, letter).then(settled)
-}
-
-export function countGivenUp(counters: RouteCounters, as: GivenUpAs): void {
-  if (as === 'dead-lettered') counters.deadLettered++
-  else counters.failed++
 }
 
 /** Says what is given up and why. Answers the letter that is to be written, or the outcome where there is none. */

@@ -1,6 +1,7 @@
 import type { Ordering, RoutePlan, SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
 import type { Assignment, Lane } from './assignment.ts'
-import type { RunEnd, Settlement } from './execution.ts'
+import type { Ending } from './ending.ts'
+import type { Settlement } from './execution.ts'
 import { LaneTurn } from './lane-turn.ts'
 import type { Started } from './message-run.ts'
 import { Places } from './places.ts'
@@ -116,7 +117,7 @@ export class LaneScheduler {
     }
   }
 
-  #occupy(lane: Lane, record: SourceRecord, running: Promise<RunEnd>, turn: LaneTurn | undefined, seat: Seat): void {
+  #occupy(lane: Lane, record: SourceRecord, running: Ending, turn: LaneTurn | undefined, seat: Seat): void {
     const { assignment } = lane
     const startedAt = this.#clock.monotonic()
     if (seat === this.#seat) this.#seat = new Seat(this.places)
@@ -124,7 +125,7 @@ export class LaneScheduler {
     lane.running++
     assignment.running++
     lane.last = turn
-    void running.then(end => {
+    running.whenEnded(end => {
       const tookMs = this.#clock.monotonic() - startedAt
       lane.running--
       if (typeof end === 'string') this.#settled(assignment, record, end, tookMs)

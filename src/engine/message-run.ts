@@ -1,9 +1,10 @@
-import type { ActionPlan, DeadLetterPolicy, RoutePlan, SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
-import type { Assignment } from './assignment.ts'
+import type { ActionPlan, RoutePlan, SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
 import type { DeadLetterCause } from './dead-letter.ts'
 import { DecodeFailure } from './decoded-event.ts'
+import type { Delivery } from './delivery.ts'
+import { type Ending, endingOf } from './ending.ts'
 import { decodeRecord } from './envelope.ts'
-import { type Execution, errorCause, type RunEnd, type Settlement } from './execution.ts'
+import { errorCause, type RunEnd, type Settlement } from './execution.ts'
 import { endGivenUp } from './give-up.ts'
 import type { LaneTurn } from './lane-turn.ts'
 import { MessageScope } from './message-scope.ts'
@@ -13,84 +14,52 @@ import type { Seat } from './seat.ts'
 
 /**
  * How a message starts. Undefined: it is settled already. `too-early`: nothing was done, since messages of its lane are at work that it does
- * not share a batch with. The promise never rejects.
+ * not share a batch with.
  */
-export type Started = Promise<RunEnd> | undefined | 'too-early'
+export type Started = Ending | undefined | 'too-early'
 
-/**
- * Runs one message through one version of the plan: decode, match, run every matching route side by side. `turn`: its place in its lane, where
- * messages can share batches.
- */
-export function runMessage(
-  execution: Execution,
-  assignment: Assignment,
-  plan: SubscriptionPlan,
-  record: SourceRecord,
-  turn: LaneTurn | undefined,
-  seat: Seat,
-): Started {
+/** Runs one message through one version of the plan: decode, match, run every matching route side by side. */
+export function runMessage(delivery: Delivery, record: SourceRecord): Started {
   try {
-    const started = routeMessage(execution, assignment, plan, record, turn, seat)
-    if (started === undefined || started === 'too-early') return started
-    return started.catch(error => refuseMessage(execution, assignment, plan, record, error))
+    return routeMessage(delivery, record)
   } catch (error) {
-    return refuseMessage(execution, assignment, plan, record, error)
+    return refuseFault(delivery, record, error)
   }
 }
 
 /** A fault of our own must neither take the consumer down nor lose the message. */
-function refuseMessage(
-  execution: Execution,
-  assignment: Assignment,
-  plan: SubscriptionPlan,
-  record: SourceRecord,
-  error: unknown,
-): Promise<RunEnd> {
+function refuseFault(delivery: Delivery, record: SourceRecord, error: unknown): Ending {
   const { topic, partition, offset } = record
-  const cause = errorCause(error)
-  execution.ports.log.error({ topic, partition, offset, error: cause.stack }, 'the message could not be processed; please report this')
-  return giveUpMessage(execution, assignment, plan, plan.deadLetter, record, cause.type, cause.message)
+  const { type, message, stack } = errorCause(error)
+  delivery.execution.ports.log.error({ topic, partition, offset, error: stack }, 'the message could not be processed; please report this')
+  return giveUpMessage(delivery, record, type, message)
 }
 
-function routeMessage(
-  execution: Execution,
-  assignment: Assignment,
-  plan: SubscriptionPlan,
-  record: SourceRecord,
-  turn: LaneTurn | undefined,
-  seat: Seat,
-): Started {
-  if (!assignment.isRetry && assignment.topic !== plan.replayTopic) return routeRecord(execution, assignment, plan, record, turn, seat)
-  return turn?.follows === true ? 'too-early' : replayMessage(execution, assignment, plan, record, seat)
+function routeMessage(delivery: Delivery, record: SourceRecord): Started {
+  const { assignment, plan, turn } = delivery
+  if (!assignment.isRetry && assignment.topic !== plan.replayTopic) return routeRecord(delivery, record)
+  return turn?.follows === true ? 'too-early' : replayMessage({ ...delivery, turn: undefined }, record)
 }
 
 /** A dead letter that was sent back, or a message whose next try is due: its route goes on where it failed. */
-function replayMessage(execution: Execution, assignment: Assignment, plan: SubscriptionPlan, record: SourceRecord, seat: Seat): Started {
+function replayMessage(delivery: Delivery, record: SourceRecord): Started {
+  const { execution, assignment, plan } = delivery
   const replay = assignment.isRetry ? readRetry(record) : readReplay(record)
   const kind = assignment.isRetry ? 'retry' : 'replay'
   if (replay === undefined) {
     execution.counters.skipped('replayed-elsewhere')
     return undefined
   }
-  if (typeof replay === 'string') return giveUpMessage(execution, assignment, plan, plan.deadLetter, record, kind, replay)
+  if (typeof replay === 'string') return giveUpMessage(delivery, record, kind, replay)
   execution.ports.observer?.replayed(record, replay.record)
-  if (replay.route === undefined) return routeRecord(execution, assignment, plan, replay.record, undefined, seat)
+  if (replay.route === undefined) return routeRecord(delivery, replay.record)
   const rest = restOfRoute(plan, replay)
   const message = decodeMessage(plan, replay.record)
-  if (message instanceof DecodeFailure) return refuseUndecodable(execution, assignment, plan, replay.record, message)
+  if (message instanceof DecodeFailure) return refuseUndecodable(delivery, replay.record, message)
   if (typeof rest !== 'string')
-    return runRoute(
-      execution,
-      assignment,
-      plan,
-      rest,
-      replay.results === undefined ? message : message.withResults(replay.results),
-      undefined,
-      seat,
-      replay.progress,
-    )
+    return runRoute(delivery, rest, replay.results === undefined ? message : message.withResults(replay.results), replay.progress)
   const { record: original, route, action } = replay
-  return giveUpMessage(execution, assignment, plan, plan.deadLetter, original, kind, rest, {
+  return giveUpMessage(delivery, original, kind, rest, {
     route,
     action,
     results: replay.results,
@@ -103,43 +72,36 @@ function decodeMessage(plan: SubscriptionPlan, record: SourceRecord): MessageSco
   return decoded instanceof DecodeFailure ? decoded : new MessageScope(record, decoded)
 }
 
-function refuseUndecodable(
-  execution: Execution,
-  assignment: Assignment,
-  plan: SubscriptionPlan,
-  record: SourceRecord,
-  { code, message }: DecodeFailure,
-): Promise<RunEnd> {
-  execution.counters.undecodable++
-  execution.counters.skipped(code)
-  return giveUpMessage(execution, assignment, plan, plan.deadLetter, record, code, message)
+function refuseUndecodable(delivery: Delivery, record: SourceRecord, { code, message }: DecodeFailure): Ending {
+  delivery.execution.counters.undecodable++
+  delivery.execution.counters.skipped(code)
+  return giveUpMessage(delivery, record, code, message)
 }
 
-function routeRecord(
-  execution: Execution,
-  assignment: Assignment,
-  plan: SubscriptionPlan,
-  record: SourceRecord,
-  turn: LaneTurn | undefined,
-  seat: Seat,
-): Started {
+function routeRecord(delivery: Delivery, record: SourceRecord): Started {
+  const { plan, turn } = delivery
   const message = decodeMessage(plan, record)
   if (turn !== undefined && !takesItsTurn(turn, plan, message)) return 'too-early'
-  if (message instanceof DecodeFailure) return refuseUndecodable(execution, assignment, plan, record, message)
+  if (message instanceof DecodeFailure) return refuseUndecodable(delivery, record, message)
   const routes = plan.match(message.event)
   const [only] = routes
-  if (only === undefined) return runUnmatched(execution, assignment, plan, message, turn, seat)
-  if (routes.length === 1) return runRoute(execution, assignment, plan, only, message, turn, seat)
-  let waiting: Promise<RunEnd>[] | undefined
+  if (only === undefined) return runUnmatched(delivery, message)
+  return routes.length === 1 ? runRoute(delivery, only, message) : runRoutes(delivery, routes, message)
+}
+
+function runRoutes(shared: Delivery, routes: readonly RoutePlan[], message: MessageScope): Ending | undefined {
+  const { seat } = shared
+  const delivery = shared.turn === undefined ? shared : { ...shared, turn: undefined }
+  let waiting: Ending[] | undefined
   for (const route of routes) {
     seat.join()
-    const settlement = runRoute(execution, assignment, plan, route, message, undefined, seat, undefined, false)
-    if (settlement === undefined) {
+    const ending = runRoute(delivery, route, message, undefined, false)
+    if (ending === undefined) {
       seat.leave()
       continue
     }
     waiting ??= []
-    waiting.push(settlement)
+    waiting.push(ending)
   }
   return waiting === undefined ? undefined : allOf(waiting, seat)
 }
@@ -165,64 +127,52 @@ function sharedBatch({ actions: [first] }: RoutePlan, message: MessageScope): Ac
   return first.when === undefined || first.when(message) ? first : undefined
 }
 
-function runUnmatched(
-  execution: Execution,
-  assignment: Assignment,
-  plan: SubscriptionPlan,
-  message: MessageScope,
-  turn: LaneTurn | undefined,
-  seat: Seat,
-): Promise<RunEnd> | undefined {
-  switch (plan.unmatched.policy) {
+function runUnmatched(delivery: Delivery, message: MessageScope): Ending | undefined {
+  const { unmatched } = delivery.plan
+  switch (unmatched.policy) {
     case 'ignore':
-      execution.counters.unmatched++
+      delivery.execution.counters.unmatched++
       return undefined
     case 'actions':
-      return runRoute(execution, assignment, plan, plan.unmatched.route, message, turn, seat)
+      return runRoute(delivery, unmatched.route, message)
     case 'dead-letter':
-      return giveUpMessage(
-        execution,
-        assignment,
-        plan,
-        plan.deadLetter,
-        message.record,
-        'unmatched',
-        `no route names the event ${message.event ?? '(none)'}`,
-      )
+      return giveUpMessage(delivery, message.record, 'unmatched', `no route names the event ${message.event ?? '(none)'}`)
   }
 }
 
+type Origin = Pick<DeadLetterCause, 'route' | 'action' | 'results'> & { readonly attempts?: number | undefined }
+
 function giveUpMessage(
-  execution: Execution,
-  assignment: Assignment,
-  plan: SubscriptionPlan,
-  policy: DeadLetterPolicy,
+  { execution, assignment, plan }: Delivery,
   record: SourceRecord,
   type: string,
   message: string,
-  from: Pick<DeadLetterCause, 'route' | 'action' | 'results'> & { readonly attempts?: number | undefined } = {
-    route: undefined,
-    action: undefined,
-  },
-): Promise<RunEnd> {
+  from: Origin = { route: undefined, action: undefined },
+): Ending {
   const cause = { group: plan.group, ...from, attempts: from.attempts ?? 1, type, message, stack: undefined }
-  return endGivenUp(execution, { record, assignment, policy, cause }, execution.counters.route(`${plan.name}/(none)`))
+  const given = { record, assignment, policy: plan.deadLetter, cause }
+  return endingOf(endGivenUp(execution, given, execution.counters.route(`${plan.name}/(none)`)))
 }
 
 /** Each route leaves when it ends; the last one's leave is the message's own. */
-async function allOf(waiting: readonly Promise<RunEnd>[], seat: Seat): Promise<RunEnd> {
-  let left = waiting.length
-  for (const route of waiting)
-    void route.then(() => {
-      if (--left > 0) seat.leave()
-    })
+function allOf(waiting: readonly Ending[], seat: Seat): Ending {
   seat.leave()
-  const ends = await Promise.all(waiting)
-  const settlements = ends.map(end => (typeof end === 'string' ? end : end.settlement))
-  if (settlements.every(settlement => typeof settlement === 'string')) return inAll(settlements)
-  return { settlement: Promise.all(settlements).then(inAll) }
+  return {
+    whenEnded: listener => {
+      const ends: RunEnd[] = []
+      for (const route of waiting)
+        route.whenEnded(end => {
+          if (ends.push(end) < waiting.length) seat.leave()
+          else listener(inAll(ends))
+        })
+    },
+  }
 }
 
-function inAll(settlements: readonly Settlement[]): Settlement {
-  return settlements.includes('released') ? 'released' : 'settled'
+function inAll(ends: readonly RunEnd[]): RunEnd {
+  const settlements = ends.map(end => (typeof end === 'string' ? end : end.settlement))
+  const worst = (all: readonly Settlement[]) => (all.includes('released') ? 'released' : 'settled')
+  return settlements.every(settlement => typeof settlement === 'string')
+    ? worst(settlements)
+    : { settlement: Promise.all(settlements).then(worst) }
 }

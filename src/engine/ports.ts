@@ -47,20 +47,31 @@ export interface KeyHolding {
   readonly owner: string
 }
 
+/** A question to the store: it is told itself what was not answered at once, by one of the two, once, never before the question has returned. */
+export interface KeyQuestion<Answer> extends KeyHolding {
+  answered(answer: Answer): void
+  /** What was asked for may have happened all the same. */
+  failed(error: unknown): void
+}
+
+export type ClaimQuestion = KeyQuestion<ClaimAnswer> & { readonly leaseMs: number }
+export type RenewalQuestion = KeyQuestion<boolean> & { readonly leaseMs: number }
+export type CompletionQuestion = KeyQuestion<boolean> & { readonly ttlMs: number; readonly check: string }
+
 /**
- * The side of an idempotency store that the engine uses. What needs no waiting is answered at once. Promises settle within the store's
- * own time-out; where one rejects, what was asked for may have happened all the same.
+ * The side of an idempotency store that the engine uses. What needs no waiting is answered at once; undefined: the question is told later, within
+ * the store's own time-out. What cannot be asked at all is thrown.
  */
 export interface IdempotencyPort {
   /** How long a claim holds without being renewed, in ms. */
   readonly leaseMs: number
   /** A token that nobody else has ever had, in no process. */
   nextOwner(): string
-  claim(claim: KeyHolding & { readonly leaseMs: number }): ClaimAnswer | Promise<ClaimAnswer>
+  claim(question: ClaimQuestion): ClaimAnswer | undefined
   /** False: somebody else has the key, or has completed it. */
-  renew(claim: KeyHolding & { readonly leaseMs: number }): boolean | Promise<boolean>
+  renew(question: RenewalQuestion): boolean | undefined
   /** False: somebody else works on the key. */
-  complete(completion: KeyHolding & { readonly ttlMs: number; readonly check: string }): boolean | Promise<boolean>
+  complete(question: CompletionQuestion): boolean | undefined
   /** Best effort: a claim that is not released ends with its lease. Never throws. */
   release(holding: KeyHolding): void
 }

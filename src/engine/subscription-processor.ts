@@ -68,7 +68,7 @@ export class SubscriptionProcessor implements LimitMember {
       options.ports.clock,
       options.plan,
       options.ports.observer === undefined
-        ? (assignment, record, turn, seat) => runMessage(this.#execution, assignment, this.#plan, record, turn, seat)
+        ? (assignment, record, turn, seat) => runMessage({ execution: this.#execution, assignment, plan: this.#plan, turn, seat }, record)
         : this.#startObserved(options.ports.observer),
       (assignment, record, settlement, tookMs) => this.#ended(assignment, record, settlement, tookMs),
     )
@@ -228,14 +228,17 @@ export class SubscriptionProcessor implements LimitMember {
     return (assignment, record, turn, seat) => {
       const plan = this.#plan
       observer.started(plan, record)
-      const running = runMessage(this.#execution, assignment, plan, record, turn, seat)
+      const running = runMessage({ execution: this.#execution, assignment, plan, turn, seat }, record)
       if (running === undefined) observer.ended(plan, record, 'settled')
       if (running === undefined || running === 'too-early') return running
       const ended = (settlement: Settlement): Settlement => {
         observer.ended(plan, record, settlement)
         return settlement
       }
-      return running.then(end => (typeof end === 'string' ? ended(end) : { settlement: end.settlement.then(ended) }))
+      return {
+        whenEnded: listener =>
+          running.whenEnded(end => listener(typeof end === 'string' ? ended(end) : { settlement: end.settlement.then(ended) })),
+      }
     }
   }
 

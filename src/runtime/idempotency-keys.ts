@@ -4,7 +4,7 @@ import type { IdempotencyConfig } from '../config/router-config.ts'
 import { routerFileName } from '../config/router-file-name.ts'
 import type { Problem } from '../diagnostics/problem.ts'
 import type { EngineLog, IdempotencyPort } from '../engine/ports.ts'
-import { type Claim, type Completion, type Holding, type IdempotencyStore, StoreError } from '../stores/idempotency-store.ts'
+import { type Claim, type Completion, type Holding, type IdempotencyStore, type Renewal, StoreError } from '../stores/idempotency-store.ts'
 import { openStore } from '../stores/registry.ts'
 import { StartError } from './start-error.ts'
 
@@ -78,8 +78,8 @@ export class IdempotencyKeys implements IdempotencyPort {
     return this.#opened().claim(claim)
   }
 
-  renew(claim: Claim) {
-    return this.#opened().renew(claim)
+  renew(renewal: Renewal) {
+    return this.#opened().renew(renewal)
   }
 
   complete(completion: Completion) {

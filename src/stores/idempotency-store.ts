@@ -4,12 +4,23 @@ export interface Holding {
   readonly owner: string
 }
 
-export interface Claim extends Holding {
+/** Who asks a store, and is told what it did not answer at once: one of the two, once, never before the question has returned. Neither may throw. */
+export interface Asker<Answer> {
+  answered(answer: Answer): void
+  /** The store could not be asked; what was asked for may have happened all the same. */
+  failed(error: unknown): void
+}
+
+export interface Claim extends Holding, Asker<ClaimAnswer> {
   /** How long the claim holds without being renewed, in ms. */
   readonly leaseMs: number
 }
 
-export interface Completion extends Holding {
+export interface Renewal extends Holding, Asker<boolean> {
+  readonly leaseMs: number
+}
+
+export interface Completion extends Holding, Asker<boolean> {
   /** How long the key is remembered as completed, in ms. */
   readonly ttlMs: number
   /** A hash of what was done under the key; empty: not to be compared. */
@@ -21,29 +32,31 @@ export type ClaimAnswer = 'claimed' | 'busy' | { readonly check: string }
 
 /**
  * Keeps which keys are worked on and which are completed. A store is added as one file and one line in `stores/registry.ts`; each runs
- * the contract suite in `test/stores/store-contract.ts`. Answers that need no waiting come at once, without a promise. Every promise
- * settles within the store's own time-out: it rejects with a StoreError where the store could not be asked, and what was asked for
- * may have happened all the same.
+ * the contract suite in `test/stores/store-contract.ts`. What needs no waiting is answered at once; undefined: the question itself is told
+ * later, within the store's own time-out. A StoreError, thrown or told, says that the store could not be asked.
  */
 export interface IdempotencyStore {
   /** Takes the key if nobody has it, or if the lease of who had it has run out. */
-  claim(claim: Claim): ClaimAnswer | Promise<ClaimAnswer>
+  claim(claim: Claim): ClaimAnswer | undefined
   /** Starts the lease anew; takes the key again where the store has forgotten it. False: somebody else has it or has completed it. */
-  renew(claim: Claim): boolean | Promise<boolean>
+  renew(renewal: Renewal): boolean | undefined
   /** Remembers the key as completed, unless somebody else works on it: false. True also where it is completed already. */
-  complete(completion: Completion): boolean | Promise<boolean>
+  complete(completion: Completion): boolean | undefined
   /** Gives the key up. Best effort: a claim that cannot be released ends with its lease. */
   release(holding: Holding): void
   /** Writes what is under way and lets go of everything. */
   close(): Promise<void>
 }
 
-/** A store that is asked in groups: one round trip for everything that came together. Answers are in the order of the questions. */
+/**
+ * A store that is asked in groups: one round trip for everything that came together. Answers are in the order of the questions, and the
+ * questions themselves are told nothing.
+ */
 export interface GroupedBackend {
   claim(claims: readonly Claim[]): Promise<readonly ClaimAnswer[]>
-  renew(claims: readonly Claim[]): Promise<readonly boolean[]>
+  renew(renewals: readonly Renewal[]): Promise<readonly boolean[]>
   complete(completions: readonly Completion[]): Promise<readonly boolean[]>
-  release(holdings: readonly Holding[]): Promise<readonly unknown[]>
+  release(holdings: readonly Holding[]): Promise<void>
   close(): Promise<void>
 }
 

@@ -2,7 +2,15 @@ import { randomUUID } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
-import { type Claim, type ClaimAnswer, type Completion, type Holding, type IdempotencyStore, StoreError } from './idempotency-store.ts'
+import {
+  type Claim,
+  type ClaimAnswer,
+  type Completion,
+  type Holding,
+  type IdempotencyStore,
+  type Renewal,
+  StoreError,
+} from './idempotency-store.ts'
 import { QuestionLane } from './question-lane.ts'
 import { WorkInProgress } from './work-in-progress.ts'
 
@@ -35,7 +43,7 @@ export class LevelStore implements IdempotencyStore {
   readonly #working = new WorkInProgress(() => performance.now())
   readonly #now: () => number
   readonly #sweeper: NodeJS.Timeout
-  readonly #writes = new QuestionLane<Completion, boolean>(completions => this.#writeGroup(completions))
+  readonly #writes = new QuestionLane<boolean, Completion>(completions => this.#writeGroup(completions))
   /** Tells the groups of this opening from those of others. */
   readonly #opening = randomUUID()
   #groups = 0
@@ -69,18 +77,21 @@ export class LevelStore implements IdempotencyStore {
     return this.#working.claim(claim) ? 'claimed' : 'busy'
   }
 
-  renew(claim: Claim): boolean {
-    return this.#completed(claim.key) === undefined && this.#working.claim(claim)
+  renew(renewal: Renewal): boolean {
+    return this.#completed(renewal.key) === undefined && this.#working.claim(renewal)
   }
 
-  complete(completion: Completion): boolean | Promise<boolean> {
-    // Nobody can have completed a key that this owner holds.
-    if (!this.#working.isHeldBy(completion)) {
-      if (this.#completed(completion.key) !== undefined) return true
-      if (this.#working.isHeldByOther(completion)) return false
+  complete(completion: Completion): boolean | undefined {
+    const { key, owner } = completion
+    const holder = this.#working.holderOf(key, owner)
+    // Nobody can have completed a key that the caller holds.
+    if (holder !== 'caller') {
+      if (this.#completed(key) !== undefined) return true
+      if (holder === 'other') return false
     }
-    if (this.#closed) return Promise.reject(new StoreError('closed', 'the idempotency store is closed'))
-    return this.#writes.add(completion)
+    if (this.#closed) throw new StoreError('closed', 'the idempotency store is closed')
+    this.#writes.add(completion)
+    return undefined
   }
 
   release(holding: Holding): void {

@@ -1,38 +1,30 @@
-import { StoreError } from './idempotency-store.ts'
+import { type Asker, StoreError } from './idempotency-store.ts'
 
 /** Longest wait for company, in ms. */
 const groupMs = 5
 /** Most questions in one group: one group must not keep a store busy for long. */
 const mostInGroup = 512
 
-interface Question<Asked, Answer> {
-  readonly asked: Asked
-  answer(answer: Answer): void
-  fail(error: unknown): void
-}
-
 /**
  * Questions of one kind on their way to the store. The first one goes at the end of the event loop's turn, with all that have come by
  * then; those that come while it is under way wait for its answer, at most `groupMs`. So there are few round trips where there is
- * much to do, and hardly a wait where there is little.
+ * much to do, and hardly a wait where there is little. A group costs one promise, its questions none.
  */
-export class QuestionLane<Asked, Answer> {
-  readonly #ask: (asked: readonly Asked[]) => Promise<readonly Answer[]>
-  #waiting: Question<Asked, Answer>[] = []
+export class QuestionLane<Answer, Question extends Asker<Answer>> {
+  readonly #ask: (asked: readonly Question[]) => Promise<readonly Answer[]>
+  #waiting: Question[] = []
   readonly #underWay = new Set<Promise<void>>()
   #scheduled = false
   #timer: NodeJS.Timeout | undefined
 
-  constructor(ask: (asked: readonly Asked[]) => Promise<readonly Answer[]>) {
+  constructor(ask: (asked: readonly Question[]) => Promise<readonly Answer[]>) {
     this.#ask = ask
   }
 
-  add(asked: Asked): Promise<Answer> {
-    return new Promise((answer, fail) => {
-      this.#waiting.push({ asked, answer, fail })
-      if (this.#underWay.size > 0) this.#timer ??= setTimeout(() => this.#send(), groupMs)
-      else this.#sendSoon()
-    })
+  add(asked: Question): void {
+    this.#waiting.push(asked)
+    if (this.#underWay.size > 0) this.#timer ??= setTimeout(() => this.#send(), groupMs)
+    else this.#sendSoon()
   }
 
   #sendSoon(): void {
@@ -53,8 +45,11 @@ export class QuestionLane<Asked, Answer> {
     this.#scheduled = false
     clearTimeout(this.#timer)
     this.#timer = undefined
-    while (this.#waiting.length > 0) {
-      const sent = this.#answerOf(this.#waiting.splice(0, mostInGroup)).then(() => {
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (let from = 0; from < waiting.length; from += mostInGroup) {
+      const group = waiting.length <= mostInGroup ? waiting : waiting.slice(from, from + mostInGroup)
+      const sent = this.#answer(group).then(() => {
         this.#underWay.delete(sent)
         if (this.#underWay.size === 0 && this.#waiting.length > 0) this.#sendSoon()
       })
@@ -62,16 +57,18 @@ export class QuestionLane<Asked, Answer> {
     }
   }
 
-  async #answerOf(group: readonly Question<Asked, Answer>[]): Promise<void> {
+  async #answer(group: readonly Question[]): Promise<void> {
+    let answers: readonly Answer[]
     try {
-      const answers = await this.#ask(group.map(({ asked }) => asked))
-      for (const [index, question] of group.entries()) {
-        const answer = answers[index]
-        if (answer === undefined) question.fail(new StoreError('unavailable', 'the store left a question without an answer'))
-        else question.answer(answer)
-      }
+      answers = await this.#ask(group)
     } catch (error) {
-      for (const question of group) question.fail(error)
+      for (const question of group) question.failed(error)
+      return
+    }
+    for (let index = 0; index < group.length; index++) {
+      const answer = answers[index]
+      if (answer === undefined) group[index]?.failed(new StoreError('unavailable', 'the store left a question without an answer'))
+      else group[index]?.answered(answer)
     }
   }
 }

@@ -6,6 +6,7 @@ import {
   type Completion,
   type GroupedBackend,
   type Holding,
+  type Renewal,
   StoreError,
   type StoreLog,
 } from './idempotency-store.ts'
@@ -28,46 +29,47 @@ interface Script {
 
 /**
  * A key holds `p<owner>` while it is in progress (it runs out with the lease) and `c<check>` once it is completed (with the ttl). A call brings its questions
- * as one list in JSON: hundreds of arguments cost a client far more. What comes back is how many were asked, then those whose answer is not
+ * as one text of lines: hundreds of arguments cost both sides far more, and so does JSON. What comes back is how many were asked, then those whose answer is not
  * the common one: number of the question, answer.
  */
 const scripts = {
-  /** ARGV: the lease; key and owner of each. Commonly: claimed. */
+  /** ARGV: the lease; a line for the key and one for the owner of each. Commonly: claimed. */
   claim: script(`
-    local asked = cjson.decode(ARGV[2])
-    local lease, others = ARGV[1], { #asked / 2 }
-    for i = 1, #asked, 2 do
-      local key, mine = '${keyPrefix}' .. asked[i], 'p' .. asked[i + 1]
-      local held = redis.call('SET', key, mine, 'NX', 'GET', 'PX', lease)
-      if held == mine then redis.call('PEXPIRE', key, lease)
+    local call, lease, number, others = redis.call, ARGV[1], 0, { 0 }
+    for key, owner in string.gmatch(ARGV[2], '([^\\n]*)\\n([^\\n]*)\\n') do
+      number = number + 1
+      local mine = 'p' .. owner
+      local held = call('SET', key, mine, 'NX', 'GET', 'PX', lease)
+      if held == mine then call('PEXPIRE', key, lease)
       elseif held then
-        others[#others + 1] = (i + 1) / 2
+        others[#others + 1] = number
         others[#others + 1] = string.sub(held, 1, 1) == 'c' and held or 0
       end
     end
+    others[1] = number
     return others`),
-  /** ARGV: the ttl; key, owner and check of each. Commonly: completed. */
+  /** ARGV: the ttl; a line for the key, the owner and the check of each. Commonly: completed. */
   complete: script(`
-    local asked = cjson.decode(ARGV[2])
-    local ttl, others = ARGV[1], { #asked / 3 }
-    for i = 1, #asked, 3 do
-      local key = '${keyPrefix}' .. asked[i]
-      local held = redis.call('GET', key)
-      if not held or held == 'p' .. asked[i + 1] then redis.call('SET', key, 'c' .. asked[i + 2], 'PX', ttl)
+    local call, ttl, number, others = redis.call, ARGV[1], 0, { 0 }
+    for key, owner, check in string.gmatch(ARGV[2], '([^\\n]*)\\n([^\\n]*)\\n([^\\n]*)\\n') do
+      number = number + 1
+      local held = call('GET', key)
+      if not held or held == 'p' .. owner then call('SET', key, 'c' .. check, 'PX', ttl)
       elseif string.sub(held, 1, 1) ~= 'c' then
-        others[#others + 1] = (i + 2) / 3
+        others[#others + 1] = number
         others[#others + 1] = 0
       end
     end
+    others[1] = number
     return others`),
-  /** ARGV: key and owner of each. */
+  /** ARGV: a line for the key and one for the owner of each. */
   release: script(`
-    local asked = cjson.decode(ARGV[1])
-    for i = 1, #asked, 2 do
-      local key = '${keyPrefix}' .. asked[i]
-      if redis.call('GET', key) == 'p' .. asked[i + 1] then redis.call('DEL', key) end
+    local number = 0
+    for key, owner in string.gmatch(ARGV[1], '([^\\n]*)\\n([^\\n]*)\\n') do
+      number = number + 1
+      if redis.call('GET', key) == 'p' .. owner then redis.call('DEL', key) end
     end
-    return { #asked / 2 }`),
+    return { number }`),
 } as const
 
 /** Keys that every instance shares. One script call for each group; the clock that counts is the server's. */
@@ -111,38 +113,40 @@ export class RedisStore implements GroupedBackend {
     return store
   }
 
-  async claim(claims: readonly Claim[]): Promise<readonly ClaimAnswer[]> {
-    const answers: ClaimAnswer[] = claims.map(() => 'claimed')
-    const groups = sharing(claims, ({ leaseMs }) => leaseMs)
-    const ask = async ([leaseMs, { asked, places }]: Shared<Claim>) => {
-      const others = await this.#run(scripts.claim, asked.length, [String(leaseMs), listed(asked)])
-      for (const { place, answer } of readOthers(others, places))
-        answers[place] = typeof answer === 'string' ? { check: answer.slice(1) } : 'busy'
-    }
-    await Promise.all(groups.map(ask))
-    return answers
+  claim(claims: readonly Claim[]): Promise<readonly ClaimAnswer[]> {
+    return this.#claim(claims)
   }
 
   /** A claim that is there already is only prolonged. */
-  async renew(claims: readonly Claim[]): Promise<readonly boolean[]> {
-    return (await this.claim(claims)).map(answer => answer === 'claimed')
+  async renew(renewals: readonly Renewal[]): Promise<readonly boolean[]> {
+    return (await this.#claim(renewals)).map(answer => answer === 'claimed')
   }
 
   async complete(completions: readonly Completion[]): Promise<readonly boolean[]> {
-    const answers = completions.map(() => true)
-    const groups = sharing(completions, ({ ttlMs }) => ttlMs)
-    const ask = async ([ttlMs, { asked, places }]: Shared<Completion>) => {
-      const list = JSON.stringify(asked.flatMap(({ key, owner, check }) => [key, owner, check]))
-      const others = await this.#run(scripts.complete, asked.length, [String(ttlMs), list])
+    const answers = new Array<boolean>(completions.length).fill(true)
+    const ask = async ({ ms, asked, places }: Shared<Completion>) => {
+      let lines = ''
+      for (const { key, owner, check } of asked) lines += `${lineOf(key)}${owner}\n${check}\n`
+      const others = await this.#run(scripts.complete, asked.length, [String(ms), lines])
       for (const { place } of readOthers(others, places)) answers[place] = false
     }
-    await Promise.all(groups.map(ask))
+    await Promise.all(sharing(completions, ({ ttlMs }) => ttlMs).map(ask))
     return answers
   }
 
-  async release(holdings: readonly Holding[]): Promise<readonly unknown[]> {
-    await this.#run(scripts.release, holdings.length, [listed(holdings)])
-    return holdings
+  async release(holdings: readonly Holding[]): Promise<void> {
+    await this.#run(scripts.release, holdings.length, [linesOf(holdings)])
+  }
+
+  async #claim(claims: readonly Leased[]): Promise<readonly ClaimAnswer[]> {
+    const answers = new Array<ClaimAnswer>(claims.length).fill('claimed')
+    const ask = async ({ ms, asked, places }: Shared<Leased>) => {
+      const others = await this.#run(scripts.claim, asked.length, [String(ms), linesOf(asked)])
+      for (const { place, answer } of readOthers(others, places))
+        answers[place] = typeof answer === 'string' ? { check: answer.slice(1) } : 'busy'
+    }
+    await Promise.all(sharing(claims, ({ leaseMs }) => leaseMs).map(ask))
+    return answers
   }
 
   async close(): Promise<void> {
@@ -165,31 +169,50 @@ export class RedisStore implements GroupedBackend {
   }
 }
 
-/** What shares a lease or a ttl, and where it stands among all that was asked. */
-type Shared<Asked> = readonly [ms: number, group: { readonly asked: readonly Asked[]; readonly places: readonly number[] }]
+type Leased = Holding & { readonly leaseMs: number }
+
+/** What shares a lease or a ttl, and where it stands among all that was asked; undefined: it is all of it. */
+interface Shared<Asked> {
+  readonly ms: number
+  readonly asked: readonly Asked[]
+  readonly places: readonly number[] | undefined
+}
 
 /** Nearly always one group: leases are all the same, and routes mostly share one ttl. */
 function sharing<Asked>(all: readonly Asked[], msOf: (one: Asked) => number): readonly Shared<Asked>[] {
-  const groups = new Map<number, { asked: Asked[]; places: number[] }>()
-  for (const [place, one] of all.entries()) {
-    const ms = msOf(one)
-    const group = groups.get(ms) ?? { asked: [], places: [] }
-    if (group.asked.length === 0) groups.set(ms, group)
-    group.asked.push(one)
-    group.places.push(place)
-  }
-  return [...groups]
+  const [first] = all
+  if (first === undefined) return []
+  const ms = msOf(first)
+  if (all.every(one => msOf(one) === ms)) return [{ ms, asked: all, places: undefined }]
+  const kinds = [...new Set(all.map(msOf))]
+  return kinds.map(ms => {
+    const places = all.flatMap((one, place) => (msOf(one) === ms ? [place] : []))
+    return { ms, asked: all.filter(one => msOf(one) === ms), places }
+  })
 }
 
-function listed(holdings: readonly Holding[]): string {
-  return JSON.stringify(holdings.flatMap(({ key, owner }) => [key, owner]))
+function linesOf(holdings: readonly Holding[]): string {
+  let lines = ''
+  for (const { key, owner } of holdings) lines += `${lineOf(key)}${owner}\n`
+  return lines
 }
+
+/** The key as Redis has it, on a line of its own: what would end the line is written otherwise. */
+function lineOf(key: string): string {
+  return `${keyPrefix}${unfit.test(key) ? key.replaceAll('\\', '\\\\').replaceAll('\n', '\\n') : key}\n`
+}
+
+const unfit = /[\\\n]/
 
 /** A script's answer: how many were asked, then pairs of a question's number, from 1, and what was answered. */
-function readOthers(reply: readonly unknown[], places: readonly number[]): readonly { readonly place: number; readonly answer: unknown }[] {
+function readOthers(
+  reply: readonly unknown[],
+  places: readonly number[] | undefined,
+): readonly { readonly place: number; readonly answer: unknown }[] {
   const others: { place: number; answer: unknown }[] = []
   for (let at = 1; at + 1 < reply.length; at += 2) {
-    const place = places[Number(reply[at]) - 1]
+    const index = Number(reply[at]) - 1
+    const place = places === undefined ? index : places[index]
     if (place !== undefined) others.push({ place, answer: reply[at + 1] })
   }
   return others

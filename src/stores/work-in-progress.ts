@@ -1,4 +1,4 @@
-import type { Claim, Holding } from './idempotency-store.ts'
+import type { Holding } from './idempotency-store.ts'
 
 interface Lease {
   readonly owner: string
@@ -18,20 +18,20 @@ export class WorkInProgress {
   }
 
   /** True where the key is the caller's now. */
-  claim({ key, owner, leaseMs }: Claim): boolean {
-    if (this.isHeldByOther({ key, owner })) return false
-    this.#leases.set(key, { owner, endsAt: this.#now() + leaseMs })
+  claim({ key, owner, leaseMs }: Holding & { readonly leaseMs: number }): boolean {
+    const now = this.#now()
+    const lease = this.#leases.get(key)
+    if (lease !== undefined && lease.owner !== owner && lease.endsAt > now) return false
+    this.#leases.set(key, { owner, endsAt: now + leaseMs })
     return true
   }
 
-  isHeldByOther({ key, owner }: Holding): boolean {
+  /** Who has the key, as the caller sees it. */
+  holderOf(key: string, owner: string): 'caller' | 'other' | 'nobody' {
     const lease = this.#leases.get(key)
-    return lease !== undefined && lease.owner !== owner && lease.endsAt > this.#now()
-  }
-
-  isHeldBy({ key, owner }: Holding): boolean {
-    const lease = this.#leases.get(key)
-    return lease?.owner === owner && lease.endsAt > this.#now()
+    if (lease === undefined) return 'nobody'
+    if (lease.owner === owner) return 'caller'
+    return lease.endsAt > this.#now() ? 'other' : 'nobody'
   }
 
   release({ key, owner }: Holding): void {

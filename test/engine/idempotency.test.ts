@@ -122,11 +122,11 @@ describe.each(['sync', 'async'] as const)('with a store that answers %s', mode =
     harness.send('e', { key: 'a' })
     for (let second = 0; second < 115; second += 5) {
       await harness.clock.advance(5_000)
-      expect(keys.store.claim({ ...somebody, key: fullKey('a') })).toBe('busy')
+      expect(keys.claimElsewhere({ ...somebody, key: fullKey('a') })).toBe('busy')
     }
     await harness.clock.advance(10_000)
     expect(counters()).toMatchObject({ done: 1 })
-    expect(keys.store.claim({ ...somebody, key: fullKey('a') })).toEqual({ check: '' })
+    expect(keys.claimElsewhere({ ...somebody, key: fullKey('a') })).toEqual({ check: '' })
     expect(harness.processor.counters.leasesLost).toBe(0)
   })
 
@@ -191,7 +191,7 @@ describe('a key that somebody else works on', () => {
   it('is waited for, and runs when the other one gave it up', async () => {
     const notes: unknown[] = []
     const { harness, keys } = once([noting(notes, ({ offset }) => offset)])
-    keys.store.claim({ ...somebody, key: fullKey('a'), leaseMs: 1e9 })
+    keys.claimElsewhere({ ...somebody, key: fullKey('a'), leaseMs: 1e9 })
     harness.send('e', { key: 'a' })
     await harness.clock.advance(60_000)
     expect(notes).toEqual([])
@@ -203,7 +203,7 @@ describe('a key that somebody else works on', () => {
 
   it('is taken over when the lease of a dead instance has run out', async () => {
     const { harness, keys, counters } = once([() => {}])
-    keys.store.claim({ ...somebody, key: fullKey('a') })
+    keys.claimElsewhere({ ...somebody, key: fullKey('a') })
     harness.send('e', { key: 'a' })
     await harness.clock.advance(29_000)
     expect(counters().done).toBe(0)
@@ -213,7 +213,7 @@ describe('a key that somebody else works on', () => {
 
   it('holds up its own lane only', async () => {
     const { harness, keys, counters } = once([() => {}])
-    keys.store.claim({ ...somebody, key: fullKey('a') })
+    keys.claimElsewhere({ ...somebody, key: fullKey('a') })
     harness.send('e', { key: 'a' }, 'lane-1')
     harness.send('e', { key: 'b' }, 'lane-2')
     harness.send('e', { key: 'c' }, 'lane-1')
@@ -225,7 +225,7 @@ describe('a key that somebody else works on', () => {
 
   it('is let go at once when the partition leaves', async () => {
     const { harness, keys } = once([() => {}])
-    keys.store.claim({ ...somebody, key: fullKey('a') })
+    keys.claimElsewhere({ ...somebody, key: fullKey('a') })
     harness.send('e', { key: 'a' })
     await harness.clock.settle()
     const revoked = harness.processor.revoked([partition], false)
@@ -325,11 +325,11 @@ describe('a lease that is lost', () => {
     await harness.clock.settle()
     keys.mode = 'down'
     await harness.clock.advance(31_000)
-    expect(keys.store.claim({ ...somebody, key: fullKey('a') })).toBe('claimed')
+    expect(keys.claimElsewhere({ ...somebody, key: fullKey('a') })).toBe('claimed')
     keys.mode = 'async'
     await harness.clock.advance(5_000)
     expect(attempts).toHaveLength(1)
-    keys.store.complete({ ...somebody, key: fullKey('a'), ttlMs: 1e6, check: '' })
+    keys.completeElsewhere({ ...somebody, key: fullKey('a'), ttlMs: 1e6, check: '' })
     await harness.clock.advance(2_000)
     expect(attempts).toHaveLength(1)
     expect(counters()).toMatchObject({ done: 0, duplicate: 1 })
@@ -341,7 +341,7 @@ describe('a lease that is lost', () => {
     const { harness, keys } = once([() => harness.clock.elapse(31_000), noting(notes, () => 'after')])
     harness.send('e', { key: 'a' })
     expect(notes).toEqual([])
-    keys.store.claim({ ...somebody, key: fullKey('a') })
+    keys.claimElsewhere({ ...somebody, key: fullKey('a') })
     await harness.clock.advance(10_000)
     expect(notes).toEqual([])
     keys.release({ ...somebody, key: fullKey('a') })
@@ -354,13 +354,13 @@ describe('a lease that is lost', () => {
     const { harness, keys, counters } = once([() => harness.clock.elapse(31_000)])
     const claimAfterIt: Run = () => {
       harness.clock.elapse(31_000)
-      expect(keys.store.claim({ ...somebody, key: fullKey('b') })).toBe('claimed')
+      expect(keys.claimElsewhere({ ...somebody, key: fullKey('b') })).toBe('claimed')
     }
     harness.processor.swap(subscription([route('r', [action(claimAfterIt)], { idempotency: byKey })]))
     harness.send('e', { key: 'b' })
     await harness.clock.advance(10_000)
     expect(harness.position()).toBe(0)
-    keys.store.complete({ ...somebody, key: fullKey('b'), ttlMs: 1e6, check: '' })
+    keys.completeElsewhere({ ...somebody, key: fullKey('b'), ttlMs: 1e6, check: '' })
     await harness.clock.advance(2_000)
     expect(counters().done).toBe(1)
     expect(harness.position()).toBe(1)
@@ -378,7 +378,7 @@ describe('a partition that leaves', () => {
     await revoked
     await harness.clock.settle()
     expect(attempts[0]?.signal.aborted).toBe(true)
-    expect(keys.store.claim({ ...somebody, key: fullKey('a') })).toBe('claimed')
+    expect(keys.claimElsewhere({ ...somebody, key: fullKey('a') })).toBe('claimed')
     expect(harness.clock.waits.filter(wait => wait > 60_000)).toEqual([])
   })
 
@@ -389,7 +389,7 @@ describe('a partition that leaves', () => {
     const drained = harness.processor.drain(25_000)
     await harness.clock.settle()
     await drained
-    expect(keys.store.claim({ ...somebody, key: fullKey('a') })).toBe('claimed')
+    expect(keys.claimElsewhere({ ...somebody, key: fullKey('a') })).toBe('claimed')
   })
 
   it('stores the completion of what ends in time', async () => {
@@ -403,7 +403,7 @@ describe('a partition that leaves', () => {
     await harness.clock.settle()
     await revoked
     expect(harness.committed()).toBe(1)
-    expect(keys.store.claim({ ...somebody, key: fullKey('a') })).toEqual({ check: '' })
+    expect(keys.claimElsewhere({ ...somebody, key: fullKey('a') })).toEqual({ check: '' })
   })
 })
 
@@ -420,7 +420,7 @@ describe('a fault of our own', () => {
     harness.send('e', { key: 'a' })
     await harness.clock.settle()
     expect(harness.letters).toHaveLength(1)
-    expect(keys.store.claim({ ...somebody, key: fullKey('a') })).toBe('claimed')
+    expect(keys.claimElsewhere({ ...somebody, key: fullKey('a') })).toBe('claimed')
   })
 
   it('such as no store at all, never lets the actions run', async () => {

@@ -1,4 +1,4 @@
-import type { ClaimAnswer, Clock, IdempotencyPort } from '../../src/engine/ports.ts'
+import type { Clock, IdempotencyPort, KeyHolding, KeyQuestion } from '../../src/engine/ports.ts'
 import { MemoryStore } from '../../src/stores/memory-store.ts'
 
 /** A store in virtual time that can be away, keep questions waiting, and be used by somebody else meanwhile. */
@@ -6,15 +6,14 @@ export class KeysInMemory implements IdempotencyPort {
   readonly leaseMs = 30_000
   /** Who else there is: another instance on the same store. */
   readonly store: MemoryStore
-  /** `sync` answers at once, `async` in a promise; `down` rejects; `deaf` does what it is asked and the answer is lost. */
+  /** `sync` answers at once, `async` a little later; `down` fails; `deaf` does what it is asked and the answer is lost. */
   mode: 'sync' | 'async' | 'down' | 'deaf'
   readonly asked: string[] = []
   #owners = 0
 
   constructor(clock: Clock, mode: KeysInMemory['mode'] = 'sync') {
     const silent = () => {}
-    // LRUCache takes 0 for "no start".
-    this.store = new MemoryStore({ log: { debug: silent, warn: silent }, now: () => clock.monotonic() + 1 })
+    this.store = new MemoryStore({ log: { debug: silent, warn: silent }, now: () => clock.monotonic() })
     this.mode = mode
   }
 
@@ -22,28 +21,47 @@ export class KeysInMemory implements IdempotencyPort {
     return `me-${++this.#owners}`
   }
 
-  claim(claim: Parameters<IdempotencyPort['claim']>[0]) {
-    return this.#answer<ClaimAnswer>('claim', () => this.store.claim(claim))
+  claim(question: Parameters<IdempotencyPort['claim']>[0]) {
+    return this.#answer('claim', question, this.store.claim)
   }
 
-  renew(claim: Parameters<IdempotencyPort['renew']>[0]) {
-    return this.#answer('renew', () => this.store.renew(claim))
+  renew(question: Parameters<IdempotencyPort['renew']>[0]) {
+    return this.#answer('renew', question, this.store.renew)
   }
 
-  complete(completion: Parameters<IdempotencyPort['complete']>[0]) {
-    return this.#answer('complete', () => this.store.complete(completion))
+  complete(question: Parameters<IdempotencyPort['complete']>[0]) {
+    return this.#answer('complete', question, this.store.complete)
   }
 
-  release(holding: Parameters<IdempotencyPort['release']>[0]): void {
+  release(holding: KeyHolding): void {
     this.asked.push('release')
     if (this.mode !== 'down') this.store.release(holding)
   }
 
-  #answer<Answer>(what: string, ask: () => Answer): Answer | Promise<Answer> {
+  /** Somebody else claims the key. */
+  claimElsewhere(claim: KeyHolding & { readonly leaseMs: number }) {
+    return this.store.claim({ ...claim, answered: () => {}, failed: () => {} })
+  }
+
+  /** Somebody else completes it. */
+  completeElsewhere(completion: KeyHolding & { readonly ttlMs: number; readonly check: string }) {
+    return this.store.complete({ ...completion, answered: () => {}, failed: () => {} })
+  }
+
+  #answer<Answer, Question extends KeyQuestion<Answer>>(
+    what: string,
+    question: Question,
+    ask: (question: Question) => Answer,
+  ): Answer | undefined {
     this.asked.push(what)
-    if (this.mode === 'down') return Promise.reject(new Error('connection refused'))
-    const answer = ask()
-    if (this.mode === 'deaf') return Promise.reject(new Error('timed out'))
-    return this.mode === 'sync' ? answer : Promise.resolve(answer)
+    const { mode } = this
+    const answer = mode === 'down' ? undefined : ask.call(this.store, question)
+    if (mode === 'sync') return answer
+    queueMicrotask(() => {
+      if (answer === undefined) question.failed(new Error('connection refused'))
+      else if (mode === 'deaf') question.failed(new Error('timed out'))
+      else question.answered(answer)
+    })
+    return undefined
   }
 }

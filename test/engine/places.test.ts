@@ -11,10 +11,10 @@ const byKey: IdempotencyPlan = { text: '{{key}}', key: ({ key }) => String(key),
 class SlowToComplete extends KeysInMemory {
   readonly held: Held<void>[] = []
 
-  override complete(completion: Parameters<KeysInMemory['complete']>[0]) {
+  override complete(completion: Parameters<KeysInMemory['complete']>[0]): undefined {
     const answer = held<void>()
     this.held.push(answer)
-    return answer.promise.then(() => super.complete(completion))
+    void answer.promise.then(() => completion.answered(super.complete(completion) === true))
   }
 }
 
@@ -117,7 +117,7 @@ it('a claim that waits for a place longer than its lease is kept, and the messag
   await harness.clock.advance(100_000)
   expect(ends).toHaveLength(2)
   expect(keys.asked.filter(what => what === 'claim')).toHaveLength(3)
-  expect(keys.store.claim({ key: 'app.shop/r/=k2', owner: 'somebody', leaseMs: 1_000 })).toBe('busy')
+  expect(keys.claimElsewhere({ key: 'app.shop/r/=k2', owner: 'somebody', leaseMs: 1_000 })).toBe('busy')
   for (const ended of [0, 1, 2]) {
     ends[ended]?.resolve(undefined)
     await harness.clock.settle()
@@ -132,10 +132,10 @@ it('a claim that waits for a place is given up at once when the partition leaves
   const { harness, keys, send } = crowd(clock => new KeysInMemory(clock, 'async'), run, { concurrency: 2 })
   send(3)
   await harness.clock.settle()
-  expect(keys.store.claim({ key: 'app.shop/r/=k2', owner: 'somebody', leaseMs: 1_000 })).toBe('busy')
+  expect(keys.claimElsewhere({ key: 'app.shop/r/=k2', owner: 'somebody', leaseMs: 1_000 })).toBe('busy')
   const revoked = harness.processor.revoked([{ topic: 'orders', partition: 0 }], false)
   await harness.clock.settle()
-  expect(keys.store.claim({ key: 'app.shop/r/=k2', owner: 'somebody', leaseMs: 1_000 })).toBe('claimed')
+  expect(keys.claimElsewhere({ key: 'app.shop/r/=k2', owner: 'somebody', leaseMs: 1_000 })).toBe('claimed')
   ends[0]?.resolve(undefined)
   ends[1]?.resolve(undefined)
   await harness.clock.settle()
@@ -153,7 +153,7 @@ it('keys that others work on for long leave room for those that are free', async
     () => {},
     { concurrency: 4 },
   )
-  for (let index = 0; index < 3; index++) keys.store.claim({ key: `app.shop/r/=k${index}`, owner: 'somebody', leaseMs: 1e9 })
+  for (let index = 0; index < 3; index++) keys.claimElsewhere({ key: `app.shop/r/=k${index}`, owner: 'somebody', leaseMs: 1e9 })
   send(50)
   await harness.clock.settle()
   expect(harness.processor.counters.route('shop/r').done).toBe(47)

@@ -120,7 +120,7 @@ describe('what only waits has no place', () => {
         return made.keys
       },
     })
-    for (let index = 0; index < 20; index++) made.keys?.store.claim({ key: `app.shop/r/=k${index}`, owner: 'somebody', leaseMs: 1e9 })
+    for (let index = 0; index < 20; index++) made.keys?.claimElsewhere({ key: `app.shop/r/=k${index}`, owner: 'somebody', leaseMs: 1e9 })
     harness.deliver(numbered(50))
     await harness.clock.settle()
     expect(harness.processor.counters.route('shop/r').done).toBe(30)

@@ -3,9 +3,10 @@ import { createJiti } from 'jiti'
 
 const { LevelStore } = await createJiti(import.meta.url).import('../../src/stores/level-store.ts')
 const store = await LevelStore.open({ folder: process.argv[2] })
+const stored = key =>
+  new Promise((answered, failed) => void store.complete({ key, owner: 'a', ttlMs: 60_000, check: '', answered, failed }))
 const group = 50
 for (let next = 0; process.connected; next += group) {
-  const keys = Array.from({ length: group }, (_, index) => ({ key: `key-${next + index}`, owner: 'a', ttlMs: 60_000, check: '' }))
-  await Promise.all(keys.map(key => store.complete(key)))
+  await Promise.all(Array.from({ length: group }, (_, index) => stored(`key-${next + index}`)))
   process.send(next + group)
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { LevelStore } from '../../src/stores/level-store.ts'
+import { asked } from './asked.ts'
 import { storeContract } from './store-contract.ts'
 
 async function emptyFolder(): Promise<string> {
@@ -30,13 +31,13 @@ describe('the level store', () => {
 
   test('completed keys survive a restart, what was in progress is free', async () => {
     const folder = await emptyFolder()
-    const first = await LevelStore.open({ folder })
-    expect([first.claim(claim('working')), first.claim(claim('done'))]).toEqual(['claimed', 'claimed'])
+    const first = asked(await LevelStore.open({ folder }))
+    expect([await first.claim(claim('working')), await first.claim(claim('done'))]).toEqual(['claimed', 'claimed'])
     await first.complete({ ...completion('done'), owner: 'b' })
     await first.close()
-    const second = await LevelStore.open({ folder })
+    const second = asked(await LevelStore.open({ folder }))
     onTestFinished(() => second.close())
-    expect([second.claim({ ...claim('working'), owner: 'c' }), second.claim(claim('done'))]).toEqual(['claimed', { check: '' }])
+    expect([await second.claim({ ...claim('working'), owner: 'c' }), await second.claim(claim('done'))]).toEqual(['claimed', { check: '' }])
   })
 
   test('completed keys survive a kill of the process', async () => {
@@ -51,9 +52,9 @@ describe('the level store', () => {
       })
     })
     await new Promise(resolve => child.once('exit', resolve))
-    const store = await LevelStore.open({ folder })
+    const store = asked(await LevelStore.open({ folder }))
     onTestFinished(() => store.close())
-    const answers = Array.from({ length: stored }, (_, index) => store.claim(claim(`key-${index}`)))
+    const answers = await Promise.all(Array.from({ length: stored }, (_, index) => store.claim(claim(`key-${index}`))))
     expect(answers.filter(answer => typeof answer !== 'object')).toEqual([])
   })
 
@@ -78,13 +79,18 @@ describe('the level store', () => {
   test('keys that have run out are deleted, those completed again since are kept', async () => {
     const folder = await emptyFolder()
     let now = 1_000_000
-    const store = await LevelStore.open({ folder, now: () => now })
+    const level = await LevelStore.open({ folder, now: () => now })
+    const store = asked(level)
     const many = Array.from({ length: 2_500 }, (_, index) => completion(`old-${index}`, 1_000))
     await Promise.all([...many, completion('again', 1_000), completion('long', 100_000)].map(one => store.complete(one)))
     now += 2_000
     await store.complete(completion('again', 100_000))
-    await store.sweep()
-    expect(['old-7', 'again', 'long'].map(key => store.claim(claim(key)))).toEqual(['claimed', { check: '' }, { check: '' }])
+    await level.sweep()
+    expect(await Promise.all(['old-7', 'again', 'long'].map(key => store.claim(claim(key))))).toEqual([
+      'claimed',
+      { check: '' },
+      { check: '' },
+    ])
     await store.close()
     const db = new ClassicLevel(join(folder, 'idempotency'))
     onTestFinished(() => db.close())

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { GroupedStore } from '../../src/stores/grouped-store.ts'
-import type { IdempotencyStore } from '../../src/stores/idempotency-store.ts'
 import { RedisStore } from '../../src/stores/redis-store.ts'
 import { describeWithRedis, RedisServer } from '../support/redis-server.ts'
+import { type AskedStore, asked } from './asked.ts'
 import { recordingLog } from './recording-log.ts'
 import { storeContract } from './store-contract.ts'
 
@@ -23,7 +23,7 @@ describeWithRedis('the redis store', () => {
   storeContract(() => open())
 
   test('instances share what is in progress and what is completed', async () => {
-    const [one, other] = [await open(), await open()]
+    const [one, other] = [asked(await open()), asked(await open())]
     onTestFinished(async () => void (await Promise.all([one.close(), other.close()])))
     await one.claim(claim('one', 'shared'))
     expect(await other.claim(claim('other', 'shared'))).toBe('busy')
@@ -33,10 +33,10 @@ describeWithRedis('the redis store', () => {
 })
 
 describeWithRedis('the redis store, while Redis', () => {
-  async function pair(timeoutMs = 300): Promise<{ readonly server: RedisServer; readonly store: IdempotencyStore }> {
+  async function pair(timeoutMs = 300): Promise<{ readonly server: RedisServer; readonly store: AskedStore }> {
     const server = await RedisServer.start()
     onTestFinished(() => server.stop())
-    const store = new GroupedStore(await RedisStore.open({ url: server.url, log: recordingLog().log, timeoutMs }))
+    const store = asked(new GroupedStore(await RedisStore.open({ url: server.url, log: recordingLog().log, timeoutMs })))
     onTestFinished(() => store.close())
     return { server, store }
   }
@@ -45,9 +45,9 @@ describeWithRedis('the redis store, while Redis', () => {
     const { server, store } = await pair()
     expect(await store.claim(claim('a'))).toBe('claimed')
     await server.kill()
-    await expect(Promise.resolve(store.claim(claim('a', 'other')))).rejects.toMatchObject({ code: 'unavailable' })
+    await expect(store.claim(claim('a', 'other'))).rejects.toMatchObject({ code: 'unavailable' })
     await server.restart()
-    await expect.poll(() => Promise.resolve(store.claim(claim('a', 'other'))).catch(() => 'away')).toBe('claimed')
+    await expect.poll(() => store.claim(claim('a', 'other')).catch(() => 'away')).toBe('claimed')
   })
 
   test('is half-open ends every question by its time-out, and works again when Redis is back', async () => {
@@ -56,9 +56,9 @@ describeWithRedis('the redis store, while Redis', () => {
     server.pause()
     onTestFinished(() => server.resume())
     for (let question = 0; question < 3; question++)
-      await expect(Promise.resolve(store.claim(claim('b', 'other')))).rejects.toMatchObject({ code: 'unavailable' })
+      await expect(store.claim(claim('b', 'other'))).rejects.toMatchObject({ code: 'unavailable' })
     server.resume()
-    await expect.poll(() => Promise.resolve(store.claim(claim('b', 'other'))).catch(() => 'away')).toBe('claimed')
+    await expect.poll(() => store.claim(claim('b', 'other')).catch(() => 'away')).toBe('claimed')
     expect(await store.claim(claim('b'))).toBe('busy')
   })
 
@@ -68,10 +68,10 @@ describeWithRedis('the redis store, while Redis', () => {
     await server.kill()
     const { log, lines } = recordingLog()
     const url = `redis://user:not-to-be-seen@127.0.0.1:${server.port}`
-    const store = new GroupedStore(await RedisStore.open({ url, log, timeoutMs: 300 }))
+    const store = asked(new GroupedStore(await RedisStore.open({ url, log, timeoutMs: 300 })))
     onTestFinished(() => store.close())
     expect(lines).toEqual(['the idempotency store is not reachable yet'])
-    await expect(Promise.resolve(store.claim(claim('a')))).rejects.toSatisfy(
+    await expect(store.claim(claim('a'))).rejects.toSatisfy(
       error => error instanceof Error && error.message.includes(`127.0.0.1:${server.port}`) && !error.message.includes('not-to-be-seen'),
     )
   })
@@ -81,7 +81,7 @@ describeWithRedis('the redis store, while Redis', () => {
     await store.claim(claim('a'))
     await server.kill()
     await server.restart()
-    await expect.poll(() => Promise.resolve(store.renew(claim('a'))).catch(() => false)).toBe(true)
+    await expect.poll(() => store.renew(claim('a')).catch(() => false)).toBe(true)
     expect(await store.claim(claim('b'))).toBe('busy')
   })
 })

@@ -2,20 +2,21 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { Claim, IdempotencyStore } from '../../src/stores/idempotency-store.ts'
+import type { IdempotencyStore } from '../../src/stores/idempotency-store.ts'
+import { type AskedStore, asked } from './asked.ts'
 
 /** Long enough to count as for ever here. */
 const long = 60_000
 
 /** What every idempotency store does. `open` gives an empty store, or at least one that knows none of the keys made here. */
 export function storeContract(open: () => Promise<IdempotencyStore>): void {
-  let store: IdempotencyStore
+  let store: AskedStore
   let key = ''
-  const claim = (owner: string, leaseMs = long): Claim => ({ key, owner, leaseMs })
+  const claim = (owner: string, leaseMs = long) => ({ key, owner, leaseMs })
   const completion = (owner: string, ttlMs = long, check = '') => ({ key, owner, ttlMs, check })
 
   beforeEach(async () => {
-    store = await open()
+    store = asked(await open())
     key = `group/route/=${randomUUID()} ü`
   })
 

@@ -1,0 +1,31 @@
+import type { RoutePlan, SubscriptionPlan } from '../compiler/plan.ts'
+import type { Assignment } from './assignment.ts'
+import type { RouteCounters } from './counters.ts'
+import type { Execution } from './execution.ts'
+import type { LaneTurn } from './lane-turn.ts'
+import type { MessageScope } from './message-scope.ts'
+import type { RouteProgress } from './retry-topic.ts'
+import type { Seat } from './seat.ts'
+
+/** One message as it was delivered, and the version of the plan that it runs on. */
+export interface Delivery {
+  readonly execution: Execution
+  readonly assignment: Assignment
+  readonly plan: SubscriptionPlan
+  /** Its place in its lane, where messages can share batches. */
+  readonly turn: LaneTurn | undefined
+  /** Left while the message waits. */
+  readonly seat: Seat
+}
+
+/** One route on one message. */
+export interface RouteJob {
+  readonly delivery: Delivery
+  readonly route: RoutePlan
+  readonly scope: MessageScope
+  readonly counters: RouteCounters
+  /** What the route's first action did before the message waited in a retry topic. */
+  readonly progress: RouteProgress | undefined
+  /** The message has no other route: it leaves its place to another message while it waits for the store. */
+  readonly isAlone: boolean
+}
