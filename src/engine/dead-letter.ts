@@ -29,27 +29,30 @@ const prefix = 'kafka_dlt-'
  */
 export function deadLetterRecord(record: SourceRecord, topic: string, cause: DeadLetterCause): DeadLetterRecord {
   const added: Record<string, Buffer> = {
-    [`${prefix}original-topic`]: Buffer.from(record.topic),
-    [`${prefix}original-partition`]: int32(record.partition),
-    [`${prefix}original-offset`]: int64(record.offset),
-    [`${prefix}original-timestamp`]: int64(record.timestamp),
-    [`${prefix}original-consumer-group`]: Buffer.from(cause.group),
-    [`${prefix}exception-fqcn`]: Buffer.from(cause.type),
-    [`${prefix}exception-message`]: Buffer.from(cause.message.slice(0, maxMessageLength)),
+    'kafka_dlt-original-topic': Buffer.from(record.topic),
+    'kafka_dlt-original-partition': int32(record.partition),
+    'kafka_dlt-original-offset': int64(record.offset),
+    'kafka_dlt-original-timestamp': int64(record.timestamp),
+    'kafka_dlt-original-consumer-group': Buffer.from(cause.group),
+    'kafka_dlt-exception-fqcn': Buffer.from(cause.type),
+    'kafka_dlt-exception-message': Buffer.from(cause.message.slice(0, maxMessageLength)),
     'signalbox-attempts': Buffer.from(String(cause.attempts)),
   }
-  if (cause.stack !== undefined) added[`${prefix}exception-stacktrace`] = Buffer.from(cause.stack.slice(0, maxStackLength))
+  if (cause.stack !== undefined) added['kafka_dlt-exception-stacktrace'] = Buffer.from(cause.stack.slice(0, maxStackLength))
   if (cause.route !== undefined) added['signalbox-route'] = Buffer.from(cause.route)
   if (cause.action !== undefined) added['signalbox-action'] = Buffer.from(cause.action)
   const results = writtenResults(cause.results)
   if (results !== undefined) added['signalbox-results'] = results
-  return { topic, key: record.key, value: record.value, headers: { ...withoutOlderCause(record.headers), ...added } }
+  const own = withoutOlderCause(record.headers)
+  return { topic, key: record.key, value: record.value, headers: own === undefined ? added : { ...own, ...added } }
 }
 
-/** A replayed message that fails again says why it failed this time, not both times. */
-function withoutOlderCause(headers: RecordHeaders): RecordHeaders {
-  const older = ['signalbox-route', 'signalbox-action', 'signalbox-attempts', 'signalbox-results']
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith(prefix) && !older.includes(name)))
+const olderCause: ReadonlySet<string> = new Set(['signalbox-route', 'signalbox-action', 'signalbox-attempts', 'signalbox-results'])
+
+/** A replayed message that fails again says why it failed this time, not both times. Undefined where there are no headers at all. */
+function withoutOlderCause(headers: RecordHeaders): RecordHeaders | undefined {
+  if (Object.keys(headers).length === 0) return undefined
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith(prefix) && !olderCause.has(name)))
 }
 
 /** Undefined for results that JSON cannot say, or that are too large for a header. */

@@ -1,6 +1,7 @@
-// What faults cost everybody else, as ratios to runs without them: throughput with one message in a hundred poisoned, and how long other keys take
+// What faults cost everybody else, as ratios to runs without them: throughput with one message in a hundred poisoned (of
+// any key, or all of ten keys in a thousand), and how long other keys take
 // while the handler hangs or throws on one key in a hundred. Needs a build (`npm run build`); starts a Kafka of its own unless KAFKA_BROKERS names one.
-//   node test/bench/faults.mjs [messages] [rounds] [poison | hangs | throws ...]
+//   node test/bench/faults.mjs [messages] [rounds] [poison | poisoned-keys | hangs | throws ...]
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,7 +12,7 @@ import { median, startRouter, untilSettled } from './built-router.mjs'
 
 const messages = Number(process.argv[2] ?? 100_000)
 const rounds = Number(process.argv[3] ?? 3)
-const faults = process.argv.length > 4 ? process.argv.slice(4) : ['poison', 'hangs', 'throws']
+const faults = process.argv.length > 4 ? process.argv.slice(4) : ['poison', 'poisoned-keys', 'hangs', 'throws']
 const keys = 1_000
 const longestRunMs = 300_000
 
@@ -24,6 +25,10 @@ const poisons = [
   n => JSON.stringify({ id: String(n), event: 'step', data: { sequence: n, text: 'x'.repeat(2_000) } }),
   n => JSON.stringify({ id: String(n), event: 'step', data: { sequence: n, refuse: true } }),
 ]
+const poisoned = {
+  poison: n => n % 100 === Math.floor(n / keys) % 100,
+  'poisoned-keys': n => n % 100 === 3,
+}
 const poisonOf = n => poisons[Math.floor(n / 100) % poisons.length](n)
 const clean = n => JSON.stringify({ id: String(n), event: 'step', data: { sequence: n, text: 'a step' } })
 const schema = JSON.stringify({
@@ -56,16 +61,17 @@ try {
   await admin.connect()
   const name = `faults-${process.pid}`
   await fill(`${name}-clean`, clean)
-  await fill(`${name}-poisoned`, n => (n % 100 === 3 ? poisonOf(n) : clean(n)))
-  const ratios = { poison: [], hangs: [], throws: [] }
-  const costs = []
+  const ratios = Object.fromEntries(faults.map(fault => [fault, []]))
+  const costs = Object.fromEntries(faults.map(fault => [fault, []]))
+  const poisons = faults.filter(fault => Object.hasOwn(poisoned, fault))
+  const slow = faults.filter(fault => !Object.hasOwn(poisoned, fault))
+  for (const fault of poisons) await fill(`${name}-${fault}`, n => (poisoned[fault](n) ? poisonOf(n) : clean(n)))
   for (let round = 0; round < rounds; round++) {
-    if (faults.includes('poison')) {
-      const { rate, cost } = await poisoned(name, round)
-      ratios.poison.push(rate)
-      costs.push(cost)
+    for (const fault of poisons) {
+      const { rate, cost } = await withPoison(name, fault, round)
+      ratios[fault].push(rate)
+      costs[fault].push(cost)
     }
-    const slow = faults.filter(fault => fault !== 'poison')
     if (slow.length === 0) continue
     const others = async FAULTY => measure(`${name}-${FAULTY || 'works'}-${round}`, `${name}-clean`, { WORK_MS: '5', FAULTY }, whenTold)
     const works = await others('')
@@ -75,11 +81,11 @@ try {
       console.log(`one key in a hundred ${fault}: other keys done in ${Math.round(ms)} ms, without in ${Math.round(works)} ms`)
     }
   }
-  if (costs.length > 0)
+  for (const fault of poisons)
     console.log(
-      `throughput with poison to without: median ${median(ratios.poison).toFixed(2)}; a dead letter costs ${Math.round(median(costs))} us of processor time more than a message`,
+      `${fault}: throughput to that without: median ${median(ratios[fault]).toFixed(2)}; a dead letter costs ${Math.round(median(costs[fault]))} us of processor time more than a message`,
     )
-  for (const fault of faults.filter(fault => fault !== 'poison'))
+  for (const fault of slow)
     console.log(`time of other keys where one in a hundred ${fault} to without: median ${median(ratios[fault]).toFixed(2)}`)
 } finally {
   await admin.disconnect()
@@ -102,19 +108,19 @@ async function fill(topic, write) {
 }
 
 /** Both kinds in turn, so that a busy minute of the machine is everybody's, and each first as often as last. */
-async function poisoned(name, round) {
+async function withPoison(name, fault, round) {
   const settled = async kind => {
-    const run = `${name}-${kind}-${round}`
+    const run = `${name}-${kind}-${fault}-${round}`
     const result = await measure(run, `${name}-${kind}`, { WORK_MS: '0', FAULTY: '' }, router =>
       untilSettled(router, messages, longestRunMs),
     )
     return { ...result, letters: await readLetters(`${run}.dlq`) }
   }
   const results = {}
-  for (const kind of round % 2 === 0 ? ['clean', 'poisoned'] : ['poisoned', 'clean']) results[kind] = await settled(kind)
-  const { clean: none, poisoned: some } = results
+  for (const kind of round % 2 === 0 ? ['clean', fault] : [fault, 'clean']) results[kind] = await settled(kind)
+  const { clean: none, [fault]: some } = results
   console.log(
-    `poison: ${figures(some)}, without ${figures(none)}; dead letters ${some.letters.length} of ${messages / 100}, not byte-identical ${changed(some.letters)}, without ${none.letters.length}`,
+    `${fault}: ${figures(some)}, without ${figures(none)}; dead letters ${some.letters.length} of ${messages / 100}, not byte-identical ${changed(some.letters, poisoned[fault])}, without ${none.letters.length}`,
   )
   return { rate: some.rate / none.rate, cost: (some.cpu - none.cpu) * 100 }
 }
@@ -185,10 +191,11 @@ async function readLetters(topic) {
 }
 
 /** How many of the letters and the poisons do not pair up, byte for byte. */
-function changed(letters) {
+function changed(letters, isPoison) {
   const bytes = (key, value) => `${key} ${value === null ? 'none' : `=${Buffer.from(value).toString('base64')}`}`
   const left = new Map()
-  for (let n = 3; n < messages; n += 100) {
+  for (let n = 0; n < messages; n++) {
+    if (!isPoison(n)) continue
     const sent = bytes(n % keys, poisonOf(n))
     left.set(sent, (left.get(sent) ?? 0) + 1)
   }

@@ -1,9 +1,5 @@
 import type { OutgoingRecord } from '../broker.ts'
 
-/** What a record takes beside its key, value and headers, at most: its length, attributes, time, offset, and three counts. */
-const RECORD_FRAME = 36
-/** Two lengths. */
-const HEADER_FRAME = 10
 const BATCH_HEADER = 61
 /** Base offset and length: what a batch's length does not count. */
 const PREFIX_BYTES = 12
@@ -17,10 +13,13 @@ const CHECKED_FROM = 21
  */
 export function encodeRecordBatch(records: readonly OutgoingRecord[], now: number): Buffer {
   const [first, last] = timesOf(records, now)
-  const writer = new RecordWriter(Buffer.allocUnsafe(BATCH_HEADER + records.reduce((bytes, record) => bytes + mostBytes(record), 0)))
-  writer.at = BATCH_HEADER
-  for (const [index, record] of records.entries()) writer.record(record, (record.timestamp ?? now) - first, index)
-  const batch = writer.bytes.subarray(0, writer.at)
+  const sizes = records.map((record, index) => bodySize(record, (record.timestamp ?? now) - first, index))
+  const batch = Buffer.allocUnsafe(sizes.reduce((bytes, size) => bytes + sized(size), BATCH_HEADER))
+  const writer = new RecordWriter(batch, BATCH_HEADER)
+  for (const [index, record] of records.entries()) {
+    writer.varint(sizes[index] ?? 0)
+    writer.body(record, (record.timestamp ?? now) - first, index)
+  }
   batch.fill(0, 0, BATCH_HEADER)
   batch.writeInt32BE(batch.length - PREFIX_BYTES, 8)
   batch.writeInt8(2, 16)
@@ -44,65 +43,64 @@ function timesOf(records: readonly OutgoingRecord[], now: number): readonly [num
   return [first, last]
 }
 
-function mostBytes({ key, value, headers }: OutgoingRecord): number {
-  let bytes = RECORD_FRAME + (key?.length ?? 0) + (value?.length ?? 0)
-  for (const name of Object.keys(headers))
-    for (const item of itemsOf(headers[name])) bytes += HEADER_FRAME + Buffer.byteLength(name) + item.length
-  return bytes
+/** Without the size itself. */
+function bodySize({ key, value, headers }: OutgoingRecord, timeDelta: number, offsetDelta: number): number {
+  let count = 0
+  let size = 1 + varintSize(timeDelta) + varintSize(offsetDelta) + blobSize(key) + blobSize(value)
+  for (const name of Object.keys(headers)) {
+    const items = itemsOf(headers[name])
+    count += items.length
+    const nameSize = sized(Buffer.byteLength(name))
+    for (const item of items) size += nameSize + sized(item.length)
+  }
+  return size + varintSize(count)
 }
 
+const NONE: readonly Buffer[] = []
+
 function itemsOf(header: Buffer | readonly Buffer[] | undefined): readonly Buffer[] {
-  if (header === undefined) return []
+  if (header === undefined) return NONE
   return Buffer.isBuffer(header) ? [header] : header
 }
 
 class RecordWriter {
-  at = 0
-  readonly bytes: Buffer
+  #at: number
+  readonly #bytes: Buffer
 
-  constructor(bytes: Buffer) {
-    this.bytes = bytes
+  constructor(bytes: Buffer, at: number) {
+    this.#bytes = bytes
+    this.#at = at
   }
 
-  record(record: OutgoingRecord, timeDelta: number, offsetDelta: number): void {
-    const { key, value, headers } = record
+  body({ key, value, headers }: OutgoingRecord, timeDelta: number, offsetDelta: number): void {
     const names = Object.keys(headers)
-    let count = 0
-    let size = 1 + varintSize(timeDelta) + varintSize(offsetDelta) + blobSize(key) + blobSize(value)
-    for (const name of names) {
-      const nameSize = sized(Buffer.byteLength(name))
-      for (const item of itemsOf(headers[name])) {
-        size += nameSize + sized(item.length)
-        count++
-      }
-    }
-    this.varint(size + varintSize(count))
-    this.bytes[this.at++] = 0
+    // No attributes.
+    this.#bytes[this.#at++] = 0
     this.varint(timeDelta)
     this.varint(offsetDelta)
-    this.blob(key)
-    this.blob(value)
-    this.varint(count)
+    this.#blob(key)
+    this.#blob(value)
+    this.varint(names.reduce((count, name) => count + itemsOf(headers[name]).length, 0))
     for (const name of names)
       for (const item of itemsOf(headers[name])) {
         this.varint(Buffer.byteLength(name))
-        this.at += this.bytes.write(name, this.at)
-        this.blob(item)
+        this.#at += this.#bytes.write(name, this.#at)
+        this.#blob(item)
       }
   }
 
   varint(value: number): void {
     let rest = zigzag(value)
     while (rest >= 0x80) {
-      this.bytes[this.at++] = (rest % 0x80) | 0x80
+      this.#bytes[this.#at++] = (rest % 0x80) | 0x80
       rest = Math.floor(rest / 0x80)
     }
-    this.bytes[this.at++] = rest
+    this.#bytes[this.#at++] = rest
   }
 
-  blob(blob: Buffer | null): void {
+  #blob(blob: Buffer | null): void {
     this.varint(blob === null ? -1 : blob.length)
-    if (blob !== null) this.at += blob.copy(this.bytes, this.at)
+    if (blob !== null) this.#at += blob.copy(this.#bytes, this.#at)
   }
 }
 
