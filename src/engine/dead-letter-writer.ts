@@ -11,15 +11,21 @@ const gatherMs = 20
 /** What may be under way that no lane waits for. Should the process die, what came after it in its lanes is delivered again. */
 const aheadLimit = { letters: 1_000, bytes: 16 * 1024 * 1024 }
 
+/** What is known of a dead-letter topic. */
+interface TopicState {
+  hasTaken: boolean
+  /** Letters that could not be written and are tried again. */
+  failing: number
+}
+
 /**
  * Writes dead letters until the broker has them. Once a topic has taken one, lanes go on while further ones are on their way there, so that a key of
- * which every message is refused is as fast as others; from the first failure on they wait again, each for its own.
+ * which every message is refused is as fast as others; while one that failed is tried again they wait, each for its own.
  */
 export class DeadLetterWriter {
   readonly #ports: EnginePorts
   readonly #counters: SubscriptionCounters
-  /** Topics that took the last letter that was tried. */
-  readonly #taking = new Set<string>()
+  readonly #topics = new Map<string, TopicState>()
   /** Letters under way that no lane waits for. */
   #letters = 0
   #bytes = 0
@@ -34,7 +40,8 @@ export class DeadLetterWriter {
   }
 
   mayGoAhead({ topic }: DeadLetterRecord): boolean {
-    return this.#letters < aheadLimit.letters && this.#bytes < aheadLimit.bytes && this.#taking.has(topic)
+    const { hasTaken, failing } = this.#stateOf(topic)
+    return hasTaken && failing === 0 && this.#letters < aheadLimit.letters && this.#bytes < aheadLimit.bytes
   }
 
   /** False: the partition was given up first. Never rejects. */
@@ -63,8 +70,11 @@ export class DeadLetterWriter {
     { topic }: DeadLetterRecord,
     write: () => Promise<void>,
   ): Promise<boolean> {
+    const state = this.#stateOf(topic)
+    let hasFailed = false
     const end = await untilWritten(this.#ports, assignment, write, (error, retryInMs) => {
-      this.#taking.delete(topic)
+      if (!hasFailed) state.failing++
+      hasFailed = true
       this.#counters.deadLetterFailures++
       this.#ports.log.error(
         { topic, originalTopic, partition, offset, retryInMs, error: errorCause(error).message },
@@ -72,8 +82,18 @@ export class DeadLetterWriter {
       )
       return 'again'
     })
-    if (end === 'written') this.#taking.add(topic)
+    if (hasFailed) state.failing--
+    if (end === 'written') state.hasTaken = true
     return end === 'written'
+  }
+
+  #stateOf(topic: string): TopicState {
+    let state = this.#topics.get(topic)
+    if (state === undefined) {
+      state = { hasTaken: false, failing: 0 }
+      this.#topics.set(topic, state)
+    }
+    return state
   }
 
   /** At once where none left lately. */

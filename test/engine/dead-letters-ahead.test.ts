@@ -70,7 +70,23 @@ describe('once a topic has taken a dead letter', () => {
     expect(harness.committed()).toBe(11)
   })
 
-  it('keys wait for their letters again once one could not be written, until the topic has taken one', async () => {
+  it('keys wait for their letters while one that the topic never takes is tried again', async () => {
+    const written = held<void>()
+    const { harness } = await taking(({ key }) => (String(key) === 'large' ? Promise.reject(new Error('too large')) : written.promise))
+    harness.send('e', 'bad', 'large')
+    harness.send('e', 'goes on', 'large')
+    await harness.clock.advance(60_000)
+    harness.send('e', 'bad', 'a')
+    harness.send('e', 'waits', 'a')
+    await harness.clock.advance(10_000)
+    expect(done).toEqual(['goes on'])
+    written.resolve()
+    await harness.clock.advance(1_000)
+    expect(done).toEqual(['goes on', 'waits'])
+    expect(harness.position()).toBe(1)
+  })
+
+  it('keys wait for their letters again once one could not be written, until it is', async () => {
     let broken = true
     const { harness } = await taking(async () => {
       if (broken) throw new Error('broker away')
