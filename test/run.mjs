@@ -90,8 +90,8 @@ function countTests(report, ok) {
   for (const { name, reason } of skipped) say(`  ${name}${reason === undefined ? '' : ` (${reason})`}`)
 }
 
-async function checkConformance({ passedByFile }) {
-  const faults = conformanceFaults(root, passedByFile)
+async function checkConformance({ casesByFile }) {
+  const faults = conformanceFaults(root, casesByFile)
   return { ok: faults.length === 0, output: faults.join('\n'), seconds: 0 }
 }
 

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 /** Writes how the run ended, as JSON, to the file named by `SIGNALBOX_TEST_REPORT`. */
 export default class CountReporter {
   onTestRunEnd(modules, unhandledErrors) {
-    const report = { passed: 0, failed: unhandledErrors.length, skipped: [], passedByFile: {} }
+    const report = { passed: 0, failed: unhandledErrors.length, skipped: [], casesByFile: {} }
     for (const module of modules) {
       for (const test of module.children.allTests()) count(report, module, test)
       // A file that cannot be loaded and a hook that fails belong to no test.
@@ -17,9 +17,10 @@ export default class CountReporter {
 
 function count(report, module, test) {
   const { state, note } = test.result()
-  if (state === 'passed') {
-    report.passed++
-    report.passedByFile[module.relativeModuleId] = (report.passedByFile[module.relativeModuleId] ?? 0) + 1
-  } else if (state === 'failed') report.failed++
-  else report.skipped.push({ name: `${module.relativeModuleId} > ${test.fullName}`, reason: note })
+  const file = module.relativeModuleId
+  // One that cannot run here is a case all the same: it is told among the skipped.
+  if (state !== 'failed') report.casesByFile[file] = (report.casesByFile[file] ?? 0) + 1
+  if (state === 'passed') report.passed++
+  else if (state === 'failed') report.failed++
+  else report.skipped.push({ name: `${file} > ${test.fullName}`, reason: note })
 }
