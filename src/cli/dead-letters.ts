@@ -1,5 +1,6 @@
 import type { RecordHeaders, RoutingPlan, SourceRecord } from '../compiler/plan.ts'
 import { replayTopicOf } from '../compiler/topic-selector.ts'
+import { referenceHeader } from '../engine/dead-letter.ts'
 import { readReplay } from '../engine/replay.ts'
 import type { BrokerAccess, Part } from './broker-access.ts'
 
@@ -22,6 +23,8 @@ export interface DeadLetter {
   readonly message: string
   /** The record it once was; undefined where its headers do not tell. */
   readonly original: SourceRecord | undefined
+  /** Bytes of the message's value that it leaves out, since its topic did not take them; undefined where it is whole. */
+  readonly leftOut: number | undefined
   readonly record: SourceRecord
 }
 
@@ -69,6 +72,30 @@ export async function readLetterAt(access: BrokerAccess, part: Part): Promise<De
   return readLetter(record, await replayedLetters(access, new Set([text(record.headers, group) ?? ''])))
 }
 
+/** A letter that only says where its message lies, with the message; undefined where that is gone. */
+export async function withMessage(access: BrokerAccess, letter: DeadLetter): Promise<DeadLetter | undefined> {
+  const { original, leftOut, record } = letter
+  if (leftOut === undefined) return letter
+  if (original === undefined) return undefined
+  const { topic, partition, offset } = original
+  const exists = (await access.listTopics()).includes(topic)
+  const place = exists ? (await access.topicOffsets(topic)).find(each => each.partition === partition) : undefined
+  if (place === undefined || offset < place.low || offset >= place.high) return undefined
+  const found: SourceRecord[] = []
+  await access.read({ topic, partition, start: offset, end: offset + 1 }, each => void found.push(each))
+  // A topic of that name that was made anew has something else there.
+  const message = found.find(each => each.offset === offset && each.timestamp === original.timestamp)
+  if (message === undefined) return undefined
+  const { key, value } = message
+  const headers = Object.fromEntries(Object.entries(record.headers).filter(([name]) => name !== referenceHeader))
+  return {
+    ...letter,
+    leftOut: undefined,
+    original: message,
+    record: { ...record, key, value, headers: { ...message.headers, ...headers } },
+  }
+}
+
 async function readTopic(
   access: BrokerAccess,
   topic: string,
@@ -114,6 +141,7 @@ function readLetter(record: SourceRecord, replayed: ReadonlySet<string>): DeadLe
     error: text(headers, 'kafka_dlt-exception-fqcn') ?? '',
     message: text(headers, 'kafka_dlt-exception-message') ?? '',
     original: typeof replay === 'object' ? replay.record : undefined,
+    leftOut: Object.hasOwn(headers, referenceHeader) ? Number(text(headers, referenceHeader)) : undefined,
     record,
   }
 }

@@ -43,7 +43,10 @@ export function showLetter(letter: DeadLetter): string {
         ]
       : []),
     'value:',
-    ...showValue(record.value)
+    ...(letter.leftOut === undefined
+      ? showValue(record.value)
+      : `${letter.leftOut} bytes, which the message's own topic does not hold any more`
+    )
       .split('\n')
       .map(line => `  ${line}`),
   ].join('\n')

@@ -2,7 +2,7 @@ import type { OutgoingRecord } from '../brokers/broker.ts'
 import type { RecordHeaders } from '../compiler/plan.ts'
 import { replayTopicOf } from '../compiler/topic-selector.ts'
 import type { BrokerAccess } from './broker-access.ts'
-import { type DeadLetter, replaysOf } from './dead-letters.ts'
+import { type DeadLetter, replaysOf, withMessage } from './dead-letters.ts'
 
 export interface ReplayChoice {
   /** To the topic they came from, for everybody who reads it, instead of to their own group. */
@@ -58,15 +58,41 @@ function byOrigin({ letter: a }: Replayable, { letter: b }: Replayable): number 
 /** At work at once; the broker's producer puts them into few requests. */
 const atOnce = 200
 
-/** Sends them; `onSent` gets how many are written. Rejects with BrokerError: those before may be written. */
-export async function sendReplays(access: BrokerAccess, chosen: readonly Replayable[], onSent: (count: number) => void): Promise<void> {
+/** Sends them; `onSent` gets how many are written. Answers with those whose messages are gone. Rejects with BrokerError: those before may be written. */
+export async function sendReplays(
+  access: BrokerAccess,
+  chosen: readonly Replayable[],
+  onSent: (count: number) => void,
+): Promise<ReplayPlan['left']> {
   const likes = new Map(chosen.map(({ replayTopic, letter }) => [replayTopic, letter.original?.topic ?? replayTopic]))
   for (const [topic, like] of likes) await access.ensureTopic(topic, like)
-  for (let at = 0; at < chosen.length; at += atOnce) {
-    const some = chosen.slice(at, at + atOnce)
-    await Promise.all(some.map(each => send(access, each)))
-    onSent(at + some.length)
+  const left: { letter: DeadLetter; why: string }[] = []
+  for (let at = 0; at < chosen.length; ) {
+    const some = nextGroup(chosen, at)
+    const [first] = some
+    const whole = first?.letter.leftOut === undefined ? some : await fetched(access, first)
+    if (whole.length > 0) await Promise.all(whole.map(each => send(access, each)))
+    else if (first !== undefined) left.push({ letter: first.letter, why: `it is only a reference, and ${lies(first)} is gone` })
+    at += some.length
+    onSent(at)
   }
+  return left
+}
+
+/** Those that only say where their message lies go alone: it is large. */
+function nextGroup(chosen: readonly Replayable[], from: number): readonly Replayable[] {
+  const most = chosen.slice(from, from + atOnce)
+  const end = most.findIndex(({ letter }) => letter.leftOut !== undefined)
+  return end === -1 ? most : most.slice(0, Math.max(end, 1))
+}
+
+async function fetched(access: BrokerAccess, replayable: Replayable): Promise<readonly Replayable[]> {
+  const letter = await withMessage(access, replayable.letter)
+  return letter === undefined ? [] : [{ ...replayable, letter }]
+}
+
+function lies({ letter: { original } }: Replayable): string {
+  return original === undefined ? 'its message' : `${original.topic}/${original.partition}/${original.offset}`
 }
 
 async function send(access: BrokerAccess, { letter, topic, replayTopic }: Replayable): Promise<void> {

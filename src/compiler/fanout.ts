@@ -51,7 +51,7 @@ export function countingFailures(policies: Policies): { readonly policies: Polic
     policies: {
       ...policies,
       retry: { ...policies.retry, mode: 'in-order' },
-      deadLetter: { topic: undefined, isOff: true, onFailure: 'skip' },
+      deadLetter: { topic: undefined, isOff: true, onFailure: 'skip', oversize: undefined },
     },
     deadLetter: { kind: 'none', onFailure: 'skip' },
   }

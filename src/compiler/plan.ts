@@ -173,8 +173,14 @@ export interface BreakerPolicy {
 }
 
 export type DeadLetterPolicy =
-  /** `topic` undefined: `<topic of the message>.dlq`. */
-  { readonly kind: 'topic'; readonly topic: string | undefined } | { readonly kind: 'none'; readonly onFailure: 'skip' | 'stop' }
+  | {
+      readonly kind: 'topic'
+      /** Undefined: `<topic of the message>.dlq`. */
+      readonly topic: string | undefined
+      /** A letter that is too large for the topic only says where the message lies. Undefined: its partition waits until the topic takes it. */
+      readonly oversize?: 'reference'
+    }
+  | { readonly kind: 'none'; readonly onFailure: 'skip' | 'stop' }
 
 /** An action ready to run, made by its ActionType. */
 export interface CompiledAction {

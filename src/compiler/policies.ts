@@ -11,18 +11,19 @@ export interface Policies {
   readonly deadLetter: DeadLetterChoice
 }
 
-/** `deadLetter` and `onFailure` are inherited one by one; only together they make a policy. */
+/** `deadLetter`, `onFailure` and `deadLetterOversize` are inherited one by one; only together they make a policy. */
 interface DeadLetterChoice {
   readonly topic: string | undefined
   readonly isOff: boolean
   readonly onFailure: 'skip' | 'stop' | undefined
+  readonly oversize: 'stop' | 'reference' | undefined
 }
 
 const builtInPolicies: Policies = {
   timeoutMs: 30_000,
   retry: { attempts: 5, backoff: 'exponential', delayMs: 500, maxDelayMs: 30_000, jitter: 'full', mode: 'in-order' },
   breaker: { failures: 20, resetMs: 10_000, isOff: false },
-  deadLetter: { topic: undefined, isOff: false, onFailure: undefined },
+  deadLetter: { topic: undefined, isOff: false, onFailure: undefined, oversize: undefined },
 }
 
 /** router.yaml's `defaults`, already checked where it was read. */
@@ -44,6 +45,7 @@ export function appPolicies(defaults: Readonly<Record<string, unknown>>): Polici
       builtInPolicies.deadLetter,
       textOf(defaults['deadLetter']),
       onFailures.find(name => name === defaults['onFailure']),
+      oversizes.find(name => name === defaults['deadLetterOversize']),
     ),
   }
 }
@@ -65,13 +67,18 @@ export function mergePolicies(inherited: Policies, section: SourceSection): Poli
       mode: retry.oneOf('mode', modes) ?? base.mode,
     },
     breaker: mergeBreaker(inherited.breaker, section),
-    deadLetter: chooseDeadLetter(inherited.deadLetter, isLegal ? deadLetter : undefined, section.oneOf('onFailure', onFailures)),
+    deadLetter: chooseDeadLetter(
+      inherited.deadLetter,
+      isLegal ? deadLetter : undefined,
+      section.oneOf('onFailure', onFailures),
+      section.oneOf('deadLetterOversize', oversizes),
+    ),
   }
 }
 
 /** Undefined where dead letters are off and nobody said what happens to a failure instead. */
-export function deadLetterPolicy({ topic, isOff, onFailure }: DeadLetterChoice): DeadLetterPolicy | undefined {
-  if (!isOff) return { kind: 'topic', topic }
+export function deadLetterPolicy({ topic, isOff, onFailure, oversize }: DeadLetterChoice): DeadLetterPolicy | undefined {
+  if (!isOff) return oversize === 'reference' ? { kind: 'topic', topic, oversize } : { kind: 'topic', topic }
   return onFailure === undefined ? undefined : { kind: 'none', onFailure }
 }
 
@@ -85,6 +92,7 @@ const backoffs = ['fixed', 'linear', 'exponential'] as const
 const jitters = ['full', 'none'] as const
 const modes = ['in-order', 'topics'] as const
 const onFailures = ['skip', 'stop'] as const
+const oversizes = ['stop', 'reference'] as const
 
 function appBreaker(written: unknown): Policies['breaker'] {
   const base = builtInPolicies.breaker
@@ -112,11 +120,16 @@ function mergeBreaker(inherited: Policies['breaker'], section: SourceSection): P
 function chooseDeadLetter(
   inherited: DeadLetterChoice,
   written: string | undefined,
-  onFailure: 'skip' | 'stop' | undefined,
+  onFailure: DeadLetterChoice['onFailure'],
+  oversize: DeadLetterChoice['oversize'],
 ): DeadLetterChoice {
   const choice =
-    written === undefined ? inherited : written === 'none' ? { topic: undefined, isOff: true } : { topic: written, isOff: false }
-  return { topic: choice.topic, isOff: choice.isOff, onFailure: onFailure ?? inherited.onFailure }
+    written === undefined
+      ? { topic: inherited.topic, isOff: inherited.isOff }
+      : written === 'none'
+        ? { topic: undefined, isOff: true }
+        : { topic: written, isOff: false }
+  return { ...choice, onFailure: onFailure ?? inherited.onFailure, oversize: oversize ?? inherited.oversize }
 }
 
 function isTopic(section: SourceSection, topic: string): boolean {

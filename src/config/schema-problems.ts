@@ -133,7 +133,6 @@ class Report {
   private unknownKey({ path, schema }: Failure, key: string): Finding {
     const at = [...path, key]
     const range = this.open.document.keyRangeOf(at)
-    if (includes(schema['x-not-built'], key)) return this.at(at, 'schema-not-built', `\`${key}\` is not built yet`, 'Remove it', range)
     const reason =
       isRecord(schema['x-unsupported']) && Object.hasOwn(schema['x-unsupported'], key) ? schema['x-unsupported'][key] : undefined
     if (typeof reason === 'string') {
@@ -185,17 +184,9 @@ class Report {
     return this.at(at, 'schema-value', message, `Keep one of ${list}`, document.keyRangeOf(at))
   }
 
-  private notAllowed({ error, path, schema }: Failure): Finding {
+  private notAllowed({ error, path }: Failure): Finding {
     const allowed = [error.params['allowedValues']].flat().map(String)
-    const notBuilt = schema['x-not-built']
     const name = describePath(path)
-    if (notBuilt === true || includes(notBuilt, error.data)) {
-      const written =
-        typeof error.data === 'string'
-          ? `\`${name}: ${clip(this.open.writtenAt(path) ?? '')}\``
-          : `\`${name}\` other than ${allowed.join(', ')}`
-      return this.at(path, 'schema-not-built', `${written} is not built yet`, `Use ${orList(allowed)}`)
-    }
     const meant = this.nearest(error, path, allowed)
     const message = `\`${name}\` must be ${orList(allowed)}, not ${actualValue(this.open, path)}`
     return this.at(path, 'schema-value', message, meant === undefined ? undefined : `Did you mean \`${meant}\`?`)
@@ -289,10 +280,6 @@ function exampleOf(schema: Failure['schema'], key: string): string | undefined {
   const property = isRecord(schema['properties']) ? schema['properties'][key] : undefined
   const examples = isRecord(property) ? property['examples'] : undefined
   return Array.isArray(examples) && typeof examples[0] === 'string' ? `Write for example \`${key}: ${examples[0]}\`` : undefined
-}
-
-function includes(list: unknown, value: unknown): boolean {
-  return Array.isArray(list) && list.includes(value)
 }
 
 function capital(text: string): string {

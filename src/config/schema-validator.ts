@@ -7,7 +7,7 @@ import { parseSize } from './size.ts'
 export type SchemaName = 'routes' | 'router' | 'tests'
 
 /** Annotations of our schemas for people's messages; they check nothing by themselves. */
-const annotations = ['x-expects', 'x-expects-name', 'x-not-built', 'x-unsupported', 'x-values', 'x-any-of']
+const annotations = ['x-expects', 'x-expects-name', 'x-unsupported', 'x-values', 'x-any-of']
 
 const compiled = new Map<SchemaName, ValidateFunction>()
 

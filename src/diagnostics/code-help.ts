@@ -78,7 +78,6 @@ const help: Readonly<Partial<Record<ProblemCode, CodeHelp>>> = {
     'broker: kafka\nbrokers:\n  kafka: { type: kafka, brokers: localhost:9092, consumer: { max.poll.records: 500 } }\n',
     'broker: kafka\nbrokers:\n  kafka: { type: kafka, brokers: localhost:9092, consumer: { fetch.max.wait.ms: 500 } }\n',
   ),
-  'schema-not-built': inRoute('deadLetterOversize: reference', 'deadLetter: orders.dlq'),
   'env-unset': inRouter('name: "${SHOP_NAME}"\n', 'name: "${SHOP_NAME:-shop}"\n'),
   'env-syntax': inRouter('name: "${SHOP NAME}"\n', 'name: "${SHOP_NAME:-shop}"\n'),
   'template-syntax': inAction('broadcast: "user.{{#if data.user_id}}1{{/if}}"', 'broadcast: "user.{{data.user_id}}"'),

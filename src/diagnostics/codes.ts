@@ -19,7 +19,6 @@ const problemCodes = {
   'schema-type': 'A value has the wrong type',
   'schema-value': 'A value is not one of those allowed, or is out of its range',
   'schema-unsupported': 'A property of the Java consumer that the Kafka client here cannot do',
-  'schema-not-built': 'A key or value that the language reserves and this version does not do',
   'env-unset': 'An environment variable without a default is not set',
   'env-syntax': 'A ${...} reference is malformed',
   'template-syntax': 'A template cannot be parsed or uses what templates may not use',

@@ -19,6 +19,8 @@ export class SubscriptionCounters {
   commits = 0
   commitFailures = 0
   deadLetterFailures = 0
+  /** Dead letters that were too large for their topics, and only say where their messages lie. */
+  deadLetterReferences = 0
   /** How often the breaker of an action opened. */
   breakerOpened = 0
   /** Breakers that are open now. */

@@ -2,8 +2,11 @@ import type { SourceRecord } from '../compiler/plan.ts'
 import type { Assignment } from './assignment.ts'
 import { AttemptReleased } from './attempt-run.ts'
 import type { SubscriptionCounters } from './counters.ts'
+import { letterReference } from './dead-letter.ts'
 import { errorCause, untilWritten } from './execution.ts'
 import type { DeadLetterRecord, EnginePorts } from './ports.ts'
+
+type Oversize = 'reference' | undefined
 
 /** Letters that nobody waits for leave together this often, in ms: a request costs many times what a letter in it costs. */
 const gatherMs = 20
@@ -45,23 +48,33 @@ export class DeadLetterWriter {
   }
 
   /** False: the partition was given up first. Never rejects. */
-  write(assignment: Assignment, record: SourceRecord, letter: DeadLetterRecord): Promise<boolean> {
-    return this.#untilWritten(assignment, record, letter, () => this.#ports.writeDeadLetter(letter))
+  write(assignment: Assignment, record: SourceRecord, letter: DeadLetterRecord, oversize: Oversize): Promise<boolean> {
+    return this.#untilWritten(assignment, record, letter, () => this.#send(letter, oversize))
   }
 
   /** The same for a letter that no lane waits for: it may wait for others, to travel with them. */
-  async writeAhead(assignment: Assignment, record: SourceRecord, letter: DeadLetterRecord): Promise<boolean> {
+  async writeAhead(assignment: Assignment, record: SourceRecord, letter: DeadLetterRecord, oversize: Oversize): Promise<boolean> {
     const bytes = letter.value?.length ?? 0
     this.#letters++
     this.#bytes += bytes
     const isWritten = await this.#untilWritten(assignment, record, letter, async () => {
       await this.#nextDeparture()
       if (assignment.state === 'released') throw new AttemptReleased()
-      await this.#ports.writeDeadLetter(letter)
+      await this.#send(letter, oversize)
     })
     this.#letters--
     this.#bytes -= bytes
     return isWritten
+  }
+
+  async #send(letter: DeadLetterRecord, oversize: Oversize): Promise<void> {
+    try {
+      await this.#ports.writeDeadLetter(letter)
+    } catch (error) {
+      if (oversize !== 'reference' || !isTooLarge(error)) throw error
+      await this.#ports.writeDeadLetter(letterReference(letter))
+      this.#counters.deadLetterReferences++
+    }
   }
 
   async #untilWritten(
@@ -113,4 +126,9 @@ export class DeadLetterWriter {
     })
     return this.#departure
   }
+}
+
+/** Brokers say so by the code of their error. */
+function isTooLarge(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'record-too-large'
 }

@@ -21,6 +21,9 @@ const maxMessageLength = 1000
 const maxStackLength = 4000
 const maxResultsBytes = 64 * 1024
 const prefix = 'kafka_dlt-'
+const stackHeader = 'kafka_dlt-exception-stacktrace'
+/** On a letter without its message: the bytes of the value that it leaves out. */
+export const referenceHeader = 'signalbox-reference'
 
 /**
  * The record for the dead-letter topic: the original key, value and headers byte for byte, and why it is there. Header names and
@@ -38,7 +41,7 @@ export function deadLetterRecord(record: SourceRecord, topic: string, cause: Dea
     'kafka_dlt-exception-message': Buffer.from(cause.message.slice(0, maxMessageLength)),
     'signalbox-attempts': Buffer.from(String(cause.attempts)),
   }
-  if (cause.stack !== undefined) added['kafka_dlt-exception-stacktrace'] = Buffer.from(cause.stack.slice(0, maxStackLength))
+  if (cause.stack !== undefined) added[stackHeader] = Buffer.from(cause.stack.slice(0, maxStackLength))
   if (cause.route !== undefined) added['signalbox-route'] = Buffer.from(cause.route)
   if (cause.action !== undefined) added['signalbox-action'] = Buffer.from(cause.action)
   const results = writtenResults(cause.results)
@@ -47,7 +50,13 @@ export function deadLetterRecord(record: SourceRecord, topic: string, cause: Dea
   return { topic, key: record.key, value: record.value, headers: own === undefined ? added : { ...own, ...added } }
 }
 
-const olderCause: ReadonlySet<string> = new Set(['signalbox-route', 'signalbox-action', 'signalbox-attempts', 'signalbox-results'])
+const olderCause: ReadonlySet<string> = new Set([
+  'signalbox-route',
+  'signalbox-action',
+  'signalbox-attempts',
+  'signalbox-results',
+  referenceHeader,
+])
 
 /** A replayed message that fails again says why it failed this time, not both times. Undefined where there are no headers at all. */
 function withoutOlderCause(headers: RecordHeaders): RecordHeaders | undefined {
@@ -63,6 +72,23 @@ export function writtenResults(results: DeadLetterCause['results']): Buffer | un
     return bytes.length > maxResultsBytes ? undefined : bytes
   } catch {
     return undefined
+  }
+}
+
+/** Longest key of a reference, in bytes: a larger one may be what is too large. */
+const maxReferenceKey = 1024
+
+/** For a letter that its topic does not take: where the message lies and why it failed, without the message and without a stack. */
+export function letterReference({ topic, key, value, headers }: DeadLetterRecord): DeadLetterRecord {
+  const added = Object.entries(headers).filter(
+    ([name]) => (name.startsWith(prefix) && name !== stackHeader) || name.startsWith('signalbox-'),
+  )
+  const size = Buffer.from(String(value?.length ?? 0))
+  return {
+    topic,
+    key: key !== null && key.length > maxReferenceKey ? null : key,
+    value: null,
+    headers: { ...Object.fromEntries(added), [referenceHeader]: size },
   }
 }
 

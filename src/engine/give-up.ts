@@ -21,7 +21,7 @@ export type GivenUpAs = 'dead-lettered' | 'failed'
 export async function giveUp(execution: Execution, given: GivenUp): Promise<GivenUpAs | 'released'> {
   const letter = announce(execution, given)
   if (typeof letter === 'string') return letter
-  return (await execution.deadLetters.write(given.assignment, given.record, letter)) ? 'dead-lettered' : 'released'
+  return (await execution.deadLetters.write(given.assignment, given.record, letter, oversizeOf(given))) ? 'dead-lettered' : 'released'
 }
 
 /**
@@ -39,8 +39,9 @@ export async function endGivenUp(execution: Execution, given: GivenUp, counters:
   if (typeof letter === 'string') return settle(letter)
   const settled = (isWritten: boolean) => settle(isWritten ? 'dead-lettered' : 'released')
   const { deadLetters } = execution
-  if (deadLetters.mayGoAhead(letter)) return { settlement: deadLetters.writeAhead(assignment, record, letter).then(settled) }
-  return deadLetters.write(assignment, record, letter).then(settled)
+  if (deadLetters.mayGoAhead(letter))
+    return { settlement: deadLetters.writeAhead(assignment, record, letter, oversizeOf(given)).then(settled) }
+  return deadLetters.write(assignment, record, letter, oversizeOf(given)).then(settled)
 }
 
 /** Says what is given up and why. Answers the letter that is to be written, or the outcome where there is none. */
@@ -67,6 +68,10 @@ function announce(execution: Execution, { record, assignment, policy, cause }: G
   log.error(placeOf(record, cause), `partition stopped (onFailure: stop): ${cause.message}`)
   execution.stopPartition(assignment)
   return 'released'
+}
+
+function oversizeOf({ policy }: GivenUp): 'reference' | undefined {
+  return policy.kind === 'topic' ? policy.oversize : undefined
 }
 
 function placeOf({ topic, partition, offset }: SourceRecord, { route, action, attempts, type }: DeadLetterCause): object {

@@ -22,6 +22,8 @@ export interface SubscriptionSnapshot {
   readonly pausedPartitions: number
   readonly commitFailures: number
   readonly deadLetterWriteFailures: number
+  /** Dead letters without their messages, which were too large for the topic. */
+  readonly deadLetterReferences: number
   readonly retryTopics: { readonly messages: number; readonly writeFailures: number }
   /** Calls of batch handlers, and the messages in them. */
   readonly batches: { readonly calls: number; readonly messages: number }

@@ -27,6 +27,7 @@ export function snapshotOf(runner: SubscriptionRunner): SubscriptionSnapshot {
     pausedPartitions: assignments.filter(assignment => assignment.paused || assignment.stopped).length,
     commitFailures: counters.commitFailures,
     deadLetterWriteFailures: counters.deadLetterFailures,
+    deadLetterReferences: counters.deadLetterReferences,
     retryTopics: { messages: counters.retriesInTopics, writeFailures: counters.retryTopicFailures },
     batches: { calls: counters.batchCalls, messages: counters.batchMessages },
     breakers: { opened: counters.breakerOpened, open: counters.breakersOpen },

@@ -135,7 +135,7 @@ function actionChanges(
   return texts
 }
 
-const policyKeys = ['retry', 'timeout', 'deadLetter', 'onFailure', 'description']
+const policyKeys = ['retry', 'timeout', 'deadLetter', 'onFailure', 'deadLetterOversize', 'description']
 
 function withoutPolicies(action: unknown): string {
   if (typeof action !== 'object' || action === null) return flowYaml(action)

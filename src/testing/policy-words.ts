@@ -15,7 +15,10 @@ export function policyWords(
 
 /** Where a message goes that fails for good. */
 function deadLetterWords(policy: DeadLetterPolicy, topic = '<topic>'): string {
-  if (policy.kind === 'topic') return `to ${policy.topic ?? `${topic}.dlq`}`
+  if (policy.kind === 'topic') {
+    const oversize = policy.oversize === 'reference' ? ', where it is too large as a reference' : ''
+    return `to ${policy.topic ?? `${topic}.dlq`}${oversize}`
+  }
   return policy.onFailure === 'skip' ? 'it is dropped and counted' : 'the partition stops'
 }
 

@@ -1,62 +1,67 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { KafkaBroker } from '../../src/brokers/kafka/kafka-broker.ts'
 import { describeWithKafka, kafkaBrokers, uniqueName } from '../kafka/kafka-address.ts'
+import { kafkaClient } from '../kafka/kafka-client.ts'
 import { makeProject } from '../support/project.ts'
+import { dlqRoutes, says } from './dlq-project.ts'
 import { router } from './router-command.ts'
 
-const says = (what: string) =>
-  `export default (event, ctx) => { ctx.log.info({}, 'SAID ${what} ' + event.data.id + ' ' + (ctx.with.price ?? '')); return 5 }\n`
 const breaks = `export default event => { throw new TypeError(event.data.id + ': the warehouse is closed') }\n`
 
-const routes = (topic: string) => `topics: ${topic}
-from: earliest
-defaults: { retry: { attempts: 1 } }
-routes:
-  ship:
-    event: order.created
-    actions:
-      - invoke: ../handlers/price.ts
-        as: price
-      - invoke: ../handlers/ship.ts
-        with: { price: "{{results.price}}" }
-  count:
-    event: order.created
-    actions:
-      - invoke: ../handlers/count.ts
-`
+interface Shop {
+  readonly topic: string
+  readonly kafka: KafkaBroker
+  readonly command: (...args: string[]) => ReturnType<typeof router>
+  /** Works off what is there; what the handlers said, in the order of the alphabet. */
+  readonly run: () => Promise<readonly (string | undefined)[]>
+  readonly list: () => Promise<readonly Record<string, unknown>[]>
+  readonly send: (id: string, more?: object) => Promise<void>
+  readonly repair: () => Promise<void>
+}
+
+async function shop(prepare: (topic: string, kafka: KafkaBroker) => Promise<unknown>): Promise<Shop> {
+  const topic = uniqueName('dlq')
+  const kafka = new KafkaBroker('kafka', { type: 'kafka', brokers: kafkaBrokers, consumer: {} }, { clientId: 'test' })
+  onTestFinished(() => kafka.close())
+  await prepare(topic, kafka)
+  const project = await makeProject({
+    'router.yaml': `name: ${topic}
+broker: kafka
+brokers: { kafka: { type: kafka, brokers: "${kafkaBrokers.join(',')}" } }
+server: { apps: [{ id: shop, key: shop-key, secret: not-a-secret }] }
+`,
+    'routes/orders.yaml': dlqRoutes(topic, 'from: earliest\n'),
+    'handlers/price.ts': says('price'),
+    'handlers/ship.ts': breaks,
+    'handlers/count.ts': says('count'),
+  })
+  const command = (...args: string[]) => router(args, { cwd: project.root })
+  return {
+    topic,
+    kafka,
+    command,
+    run: async () => {
+      const { code, stderr } = await command('run', '--port', '0', '--stop-when-empty')
+      expect(code).toBe(0)
+      return [...stderr.matchAll(/SAID (\w+ \w+ \d*)/g)].map(([, said]) => said?.trim()).toSorted()
+    },
+    list: async () => JSON.parse((await command('dlq', 'list', '--topic', `${topic}.dlq`, '--format', 'json')).stdout),
+    send: async (id, more = {}) => {
+      const value = Buffer.from(JSON.stringify({ id, event: 'order.created', data: { id, ...more } }))
+      await kafka.produce({ topic, key: Buffer.from(id), value, headers: { trace: Buffer.from(`t-${id}`) } })
+    },
+    repair: () => project.write('handlers/ship.ts', says('ship')),
+  }
+}
 
 describeWithKafka('dlq on Kafka', () => {
   test('letters are listed, shown and sent back from the failed action on, each once, or to their topic for every route', {
     timeout: 150_000,
   }, async () => {
-    const topic = uniqueName('dlq')
-    const kafka = new KafkaBroker('kafka', { type: 'kafka', brokers: kafkaBrokers, consumer: {} }, { clientId: 'test' })
-    onTestFinished(() => kafka.close())
-    await kafka.createTopics([topic, `${topic}.dlq`].map(name => ({ topic: name, partitions: 2 })))
-    const project = await makeProject({
-      'router.yaml': `name: ${topic}
-broker: kafka
-brokers: { kafka: { type: kafka, brokers: "${kafkaBrokers.join(',')}" } }
-server: { apps: [{ id: shop, key: shop-key, secret: not-a-secret }] }
-`,
-      'routes/orders.yaml': routes(topic),
-      'handlers/price.ts': says('price'),
-      'handlers/ship.ts': breaks,
-      'handlers/count.ts': says('count'),
-    })
-    const command = (...args: string[]) => router(args, { cwd: project.root })
-    /** What the handlers said, in the order of the alphabet. */
-    const run = async () => {
-      const { code, stderr } = await command('run', '--port', '0', '--stop-when-empty')
-      expect(code).toBe(0)
-      return [...stderr.matchAll(/SAID (\w+ \w+ \d*)/g)].map(([, said]) => said?.trim()).toSorted()
-    }
-    const list = async (): Promise<readonly Record<string, unknown>[]> =>
-      JSON.parse((await command('dlq', 'list', '--topic', `${topic}.dlq`, '--format', 'json')).stdout)
-    for (const id of ['a', 'b']) {
-      const value = Buffer.from(JSON.stringify({ id, event: 'order.created', data: { id } }))
-      await kafka.produce({ topic, key: Buffer.from(id), value, headers: { trace: Buffer.from(`t-${id}`) } })
-    }
+    const { topic, command, run, list, send, repair } = await shop((name, kafka) =>
+      kafka.createTopics([name, `${name}.dlq`].map(each => ({ topic: each, partitions: 2 }))),
+    )
+    for (const id of ['a', 'b']) await send(id)
     expect(await run()).toEqual(['count a', 'count b', 'price a', 'price b'])
 
     const letters = await list()
@@ -72,13 +77,44 @@ server: { apps: [{ id: shop, key: shop-key, secret: not-a-secret }] }
     // Still broken: it comes back marked, and is not sent again by accident.
     expect(await run()).toEqual([])
     expect((await list()).map(({ key, state }) => `${key} ${state}`).toSorted()).toEqual(['"a" new', '"b" failed again', '"b" replayed'])
-    await project.write('handlers/ship.ts', says('ship'))
+    await repair()
     const all = await command('dlq', 'replay', '--topic', `${topic}.dlq`, '--all')
     expect(all.stdout).toBe('1 letter sent (kafka)\n')
     expect(all.stderr).toMatch(/left out: [\s\S]*\(--again\)[\s\S]*left out: [\s\S]*\(--again\)/)
     expect(await run()).toEqual(['ship a 5'])
     expect((await command('dlq', 'replay', b, '--to-topic', '--again')).stdout).toBe('1 letter sent (kafka)\n')
     expect(await run()).toEqual(['count b', 'price b', 'ship b 5'])
+  })
+
+  test('a letter that is too large for its topic says where the message lies: it is shown and sent back from there, until that is gone', {
+    timeout: 150_000,
+  }, async () => {
+    const admin = kafkaClient().admin()
+    await admin.connect()
+    onTestFinished(() => admin.disconnect())
+    const { topic, command, run, list, send, repair } = await shop(async name => {
+      const small = [{ name: 'max.message.bytes', value: '2000' }]
+      const topics = [{ topic: name }, { topic: `${name}.dlq`, configEntries: small }]
+      await admin.createTopics({ topics: topics.map(each => ({ ...each, numPartitions: 1 })), waitForLeaders: true })
+    })
+    await send('a', { text: 'x'.repeat(5_000) })
+    expect(await run()).toEqual(['count a', 'price a'])
+    const [letter] = await list()
+    expect(letter).toMatchObject({ state: 'new', route: 'orders/ship', action: '1:invoke', error: 'TypeError', key: '"a"' })
+    const id = String(letter?.['letter'])
+    expect((await command('dlq', 'show', id)).stdout).toMatch(/trace: "t-a"[\s\S]+value:[\s\S]+"id": "a"[\s\S]+xxx/)
+    await repair()
+    expect((await command('dlq', 'replay', id)).stdout).toBe('1 letter sent (kafka)\n')
+    expect(await run()).toEqual(['ship a 5'])
+
+    const [place] = await admin.fetchTopicOffsets(topic)
+    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: place?.high ?? '' }] })
+    expect((await command('dlq', 'show', id)).stdout).toMatch(
+      /value:\n {2}5\d{3} bytes, which the message's own topic does not hold any more/,
+    )
+    const again = await command('dlq', 'replay', id, '--again')
+    expect(again.stdout).toBe('0 letters sent (kafka)\n')
+    expect(again.stderr).toContain(`it is only a reference, and ${topic}/0/0 is gone`)
   })
 })
 

@@ -1,25 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { makeProject, type TestProject } from '../support/project.ts'
+import { dlqRoutes, says } from './dlq-project.ts'
 import { RunningCommand, router } from './router-command.ts'
 
-const routes = `topics: orders
-defaults: { retry: { attempts: 1 } }
-routes:
-  ship:
-    event: order.created
-    actions:
-      - invoke: ../handlers/price.ts
-        as: price
-      - invoke: ../handlers/ship.ts
-        with: { price: "{{results.price}}" }
-  count:
-    event: order.created
-    actions:
-      - invoke: ../handlers/count.ts
-`
-
-const says = (what: string) =>
-  `export default (event, ctx) => { ctx.log.info({}, 'SAID ${what} ' + event.data.id + ' ' + (ctx.with.price ?? '')); return 5 }\n`
 const breaks = `export default () => { throw new TypeError('the warehouse is closed') }\n`
 
 async function shop(): Promise<{
@@ -28,7 +11,7 @@ async function shop(): Promise<{
   run(...args: string[]): ReturnType<typeof router>
 }> {
   const project = await makeProject({
-    'routes/orders.yaml': routes,
+    'routes/orders.yaml': dlqRoutes('orders'),
     'handlers/price.ts': says('price'),
     'handlers/ship.ts': breaks,
     'handlers/count.ts': says('count'),

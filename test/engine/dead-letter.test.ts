@@ -66,6 +66,50 @@ describe('a dead letter', () => {
     expect(Object.keys(harness.letters[0]?.headers ?? {})).not.toContain('kafka_dlt-exception-cause-fqcn')
   })
 
+  describe('that is too large for its topic', () => {
+    const send = async (deadLetter: DeadLetterPolicy, key = 'k') => {
+      const tried: DeadLetterRecord[] = []
+      const harness = new Harness(subscription([route('r', [failing({ deadLetter })])]), {
+        writeDeadLetter: async letter => {
+          tried.push(letter)
+          if (letter.value !== null) throw Object.assign(new Error('the record is too large'), { code: 'record-too-large' })
+        },
+      })
+      harness.deliverRecords([record({ key, value: envelope('e', 1), headers: { own: Buffer.from('kept') } })])
+      await harness.clock.advance(60_000)
+      return { harness, tried }
+    }
+
+    it('is left out of one that says where the message lies, where the policy has it so', async () => {
+      const { harness, tried } = await send({ kind: 'topic', topic: undefined, oversize: 'reference' })
+      expect(harness.position()).toBe(1)
+      const [whole, reference, ...more] = tried
+      expect(more).toEqual([])
+      expect(reference).toMatchObject({ topic: 'orders.dlq', key: whole?.key, value: null })
+      expect(texts(reference)).toMatchObject({
+        'kafka_dlt-original-topic': 'orders',
+        'kafka_dlt-exception-message': 'busy',
+        'signalbox-route': 'shop/r',
+        'signalbox-reference': String(whole?.value?.length),
+      })
+      expect(Object.keys(reference?.headers ?? {})).not.toContain('own')
+      expect(Object.keys(reference?.headers ?? {})).not.toContain('kafka_dlt-exception-stacktrace')
+      expect(harness.processor.counters).toMatchObject({ deadLetterReferences: 1, deadLetterFailures: 0 })
+    })
+
+    it('has no key where that is large itself', async () => {
+      const { tried } = await send({ kind: 'topic', topic: undefined, oversize: 'reference' }, 'k'.repeat(2_000))
+      expect(tried.at(-1)?.key).toBeNull()
+    })
+
+    it('holds its partition otherwise', async () => {
+      const { harness, tried } = await send({ kind: 'topic', topic: undefined })
+      expect(harness.position()).toBe(0)
+      expect(tried.every(({ value }) => value !== null)).toBe(true)
+      expect(harness.processor.counters.deadLetterReferences).toBe(0)
+    })
+  })
+
   it('goes to the topic its policy names', async () => {
     const harness = new Harness(subscription([route('r', [failing({ deadLetter: { kind: 'topic', topic: 'shop.dead' } })])]))
     harness.send('e')

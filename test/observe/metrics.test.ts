@@ -20,6 +20,7 @@ function subscription(changes: Partial<SubscriptionSnapshot> = {}): Subscription
     pausedPartitions: 0,
     commitFailures: 0,
     deadLetterWriteFailures: 0,
+    deadLetterReferences: 0,
     retryTopics: { messages: 0, writeFailures: 0 },
     batches: { calls: 0, messages: 0 },
     breakers: { opened: 0, open: 0 },
@@ -80,6 +81,7 @@ describe('a subscription', () => {
       pausedPartitions: 1,
       commitFailures: 9,
       deadLetterWriteFailures: 11,
+      deadLetterReferences: 14,
       retryTopics: { messages: 12, writeFailures: 13 },
       batches: { calls: 4, messages: 17 },
     })
@@ -105,6 +107,7 @@ describe('a subscription', () => {
     expect(read('signalbox_consumer_paused_partitions')).toBe(1)
     expect(read('signalbox_commit_failures_total')).toBe(9)
     expect(read('signalbox_dead_letter_write_failures_total')).toBe(11)
+    expect(read('signalbox_dead_letter_references_total')).toBe(14)
   })
 
   test('shows durations as a cumulative histogram in seconds', async () => {

@@ -93,11 +93,11 @@ async function show(id: string, options: FilterOptions): Promise<void> {
   await withAccess(options, async ({ access, redact }) => {
     const place = (await access.topicOffsets(topic)).find(each => each.partition === partition)
     if (place === undefined || offset < place.low || offset >= place.high) throw new CommandFailure(2, `there is no letter ${id}`)
-    const { readLetterAt } = await import('../dead-letters.ts')
+    const { readLetterAt, withMessage } = await import('../dead-letters.ts')
     const letter = await readLetterAt(access, { topic, partition, start: offset, end: offset + 1 })
     if (letter === undefined) throw new CommandFailure(2, `there is no letter ${id}`)
     const { showLetter } = await import('../format-letters.ts')
-    print(redact(showLetter(letter)))
+    print(redact(showLetter((await withMessage(access, letter)) ?? letter)))
   })
 }
 
@@ -114,13 +114,15 @@ async function replay(ids: readonly string[], options: ReplayOptions): Promise<v
     const groups = new Set(blueprint.plan.subscriptions.map(({ group }) => group))
     const plan = planReplay(wanted, { toTopic: toTopic === true, again: again === true, groups })
     const { replayTable, leftLines } = await import('../format-letters.ts')
+    let gone: typeof plan.left = []
     if (dryRun === true && plan.chosen.length > 0) print(redact(replayTable(plan.chosen)))
     else if (plan.chosen.length > 0) {
       const progress = new ProgressLine(plan.chosen.length, 'letters')
-      await sendReplays(access, plan.chosen, count => progress.show(count)).finally(() => progress.clear())
+      gone = await sendReplays(access, plan.chosen, count => progress.show(count)).finally(() => progress.clear())
     }
-    for (const line of leftLines(plan.left)) printError(redact(line))
-    const count = `${plan.chosen.length} ${plan.chosen.length === 1 ? 'letter' : 'letters'}`
+    for (const line of leftLines([...plan.left, ...gone])) printError(redact(line))
+    const sent = plan.chosen.length - gone.length
+    const count = `${sent} ${sent === 1 ? 'letter' : 'letters'}`
     print(dryRun === true ? `${count} would be sent (${access.name}); nothing was` : `${count} sent (${access.name})`)
   })
 }

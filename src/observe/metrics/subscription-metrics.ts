@@ -22,6 +22,11 @@ export const subscriptionMetrics: readonly Metric<SubscriptionSnapshot>[] = [
     'Dead letters that could not be written and are tried again',
     s => s.deadLetterWriteFailures,
   ),
+  counter(
+    'signalbox_dead_letter_references_total',
+    'Dead letters that were too large for their topic and only say where their message lies',
+    s => s.deadLetterReferences,
+  ),
   counter('signalbox_breaker_opened_total', 'Times that the breaker of an action opened', s => s.breakers.opened),
   gauge('signalbox_breakers_open', 'Breakers that are open: messages of their actions wait', s => s.breakers.open),
   gauge('signalbox_messages_in_flight', 'Messages taken and not settled yet', s => s.inFlight),
