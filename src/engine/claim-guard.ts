@@ -1,5 +1,5 @@
 import type { RouteEnd } from './counters.ts'
-import type { Cancel, Clock, IdempotencyPort } from './ports.ts'
+import type { Cancel, Clock, IdempotencyPort, KeyHolding } from './ports.ts'
 
 /** The lease on the key ran out or somebody else has the key: the attempt's outcome no longer counts, and no further action starts. */
 export class LeaseLost extends Error {
@@ -23,8 +23,7 @@ export class ClaimGuard {
   readonly #clock: Clock
   readonly #port: IdempotencyPort
   readonly #leaseMs: number
-  readonly #key: string
-  readonly #owner: string
+  readonly #holding: KeyHolding
   /** Made for what waits alone. */
   #attempts: Set<(reason: Error) => void> | undefined
   #endsAt: number
@@ -36,12 +35,11 @@ export class ClaimGuard {
   actionsEnd: GuardedEnd | undefined
 
   /** `claimedAt`: on the monotonic clock. */
-  constructor(clock: Clock, claimedAt: number, port: IdempotencyPort, key: string, owner: string) {
+  constructor(clock: Clock, claimedAt: number, port: IdempotencyPort, holding: KeyHolding) {
     this.#clock = clock
     this.#port = port
     this.#leaseMs = port.leaseMs
-    this.#key = key
-    this.#owner = owner
+    this.#holding = holding
     this.#endsAt = claimedAt + this.#leaseMs
   }
 
@@ -99,7 +97,7 @@ export class ClaimGuard {
 
   #renew(): Promise<boolean> {
     return new Promise((answered, failed) => {
-      const answer = this.#port.renew({ key: this.#key, owner: this.#owner, leaseMs: this.#leaseMs, answered, failed })
+      const answer = this.#port.renew({ ...this.#holding, leaseMs: this.#leaseMs, answered, failed })
       if (answer !== undefined) answered(answer)
     })
   }

@@ -6,6 +6,7 @@ import type { SubscriptionCounters } from './counters.ts'
 import type { DeadLetterCause } from './dead-letter.ts'
 import type { DeadLetterWriter } from './dead-letter-writer.ts'
 import type { GivenUpLog } from './given-up-log.ts'
+import type { KeyScopes } from './idempotency-key.ts'
 import type { Places } from './places.ts'
 import type { EnginePorts } from './ports.ts'
 import { retryDelay } from './retry-delay.ts'
@@ -23,6 +24,7 @@ export interface Execution {
   readonly breakers: Breakers
   readonly batches: Batches
   readonly places: Places
+  readonly keyScopes: KeyScopes
   readonly deadLetters: DeadLetterWriter
   readonly givenUpLog: GivenUpLog
   /** Starts nothing more of the partition: `onFailure: stop`. */

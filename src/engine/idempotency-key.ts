@@ -1,17 +1,38 @@
 import { createHash } from 'node:crypto'
-import type { IdempotencyPlan } from '../compiler/plan.ts'
+import type { IdempotencyPlan, RoutePlan } from '../compiler/plan.ts'
 import type { MessageScope } from './message-scope.ts'
 
 /** Longer keys are hashed, since stores keep millions of them; and so are those that UTF-8 might not tell apart: halves of surrogate pairs. */
 const plain = /^[^\ud800-\udfff]{0,200}$/
 
+/** The key as stores have it. Put together, scope and key name it; apart, a message costs no new text. */
+export interface ScopedKey {
+  readonly scope: string
+  readonly key: string
+}
+
 /**
- * The key as stores have it: its scope is the group and the route. Group and route names have no `/`, and `=` or `#` says what follows,
- * so that no key can look like another route's, or like the hash of another.
+ * The scopes of a subscription's keys: the group and the route. Group and route names have no `/`, and `=` or `#` says what follows, so that no key can
+ * look like another route's, or like the hash of another.
  */
-export function scopedKey(plan: IdempotencyPlan, group: string, route: string, scope: MessageScope): string {
-  const key = plan.key(scope)
-  return `${group}/${route}/${plain.test(key) ? `=${key}` : `#${createHash('sha256').update(key, 'utf16le').digest('base64url')}`}`
+export class KeyScopes {
+  /** By the route's id. */
+  readonly #plain = new Map<string, string>()
+
+  keyOf(plan: IdempotencyPlan, group: string, route: RoutePlan, message: MessageScope): ScopedKey {
+    const key = plan.key(message)
+    if (plain.test(key)) return { scope: this.#scopeOf(group, route), key }
+    return { scope: `${group}/${route.name}/#`, key: createHash('sha256').update(key, 'utf16le').digest('base64url') }
+  }
+
+  #scopeOf(group: string, { id, name }: RoutePlan): string {
+    let scope = this.#plain.get(id)
+    if (scope === undefined) {
+      scope = `${group}/${name}/=`
+      this.#plain.set(id, scope)
+    }
+    return scope
+  }
 }
 
 /** A hash of what the route is about to do: the event's name and its data, whatever the order of the keys in it. */

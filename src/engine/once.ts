@@ -3,9 +3,9 @@ import { ClaimGuard } from './claim-guard.ts'
 import { countEnd, type RouteEnd } from './counters.ts'
 import type { DeadLetterCause } from './dead-letter.ts'
 import type { RouteJob } from './delivery.ts'
-import type { Ending } from './ending.ts'
+import { type Ending, endingOf } from './ending.ts'
 import { errorCause, type RunEnd, type Settlement } from './execution.ts'
-import { contentCheck, scopedKey } from './idempotency-key.ts'
+import { contentCheck, type ScopedKey } from './idempotency-key.ts'
 import { type KeyWait, untilClaimed, untilCompleted } from './key-waits.ts'
 import type { ClaimAnswer, ClaimQuestion, CompletionQuestion, IdempotencyPort } from './ports.ts'
 import { Whereabouts } from './whereabouts.ts'
@@ -27,15 +27,13 @@ export interface GuardedSteps {
 export function runOnce(job: RouteJob, plan: IdempotencyPlan, steps: GuardedSteps): Ending | undefined {
   const port = job.delivery.execution.ports.idempotency
   if (port === undefined) throw new Error('a route has `idempotency`, and no store is open')
-  let key: string
+  let key: ScopedKey
   let check: string
   try {
-    key = scopedKey(plan, job.delivery.plan.group, job.route.name, job.scope)
+    key = job.delivery.execution.keyScopes.keyOf(plan, job.delivery.plan.group, job.route, job.scope)
     check = plan.check ? contentCheck(job.scope) : ''
   } catch (error) {
-    const once = new Once(job, plan, steps, port, '', '')
-    once.endWith(steps.refuse(job, errorCause(error)))
-    return once
+    return endingOf(steps.refuse(job, errorCause(error)))
   }
   const once = new Once(job, plan, steps, port, key, check)
   return once.run() ? undefined : once
@@ -43,6 +41,7 @@ export function runOnce(job: RouteJob, plan: IdempotencyPlan, steps: GuardedStep
 
 /** One route on one message. It is itself what the store is asked and answers, and what waits for its end: a message under a claim costs few objects, and no promise. */
 class Once implements Ending, ClaimQuestion, CompletionQuestion {
+  readonly scope: string
   readonly key: string
   readonly check: string
   owner = ''
@@ -58,11 +57,12 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
   #ended: RunEnd | undefined
   #listener: ((end: RunEnd) => void) | undefined
 
-  constructor(job: RouteJob, plan: IdempotencyPlan, steps: GuardedSteps, port: IdempotencyPort, key: string, check: string) {
+  constructor(job: RouteJob, plan: IdempotencyPlan, steps: GuardedSteps, port: IdempotencyPort, { scope, key }: ScopedKey, check: string) {
     this.#job = job
     this.#plan = plan
     this.#steps = steps
     this.#port = port
+    this.scope = scope
     this.key = key
     this.check = check
   }
@@ -181,7 +181,7 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
     if (check !== '' && this.check !== '' && check !== this.check)
       return this.#steps.refuse(this.#job, {
         type: 'idempotency-mismatch',
-        message: `the key was completed with another event or other data: ${this.key}`,
+        message: `the key was completed with another event or other data: ${this.scope}${this.key}`,
         stack: undefined,
       })
     counters.duplicate++
@@ -268,7 +268,7 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
     return new Promise((answered, failed) => {
       this.#claimedAt = this.#job.delivery.execution.ports.clock.monotonic()
       this.owner = this.#port.nextOwner()
-      const answer = this.#port.claim({ key: this.key, owner: this.owner, leaseMs: this.leaseMs, answered, failed })
+      const answer = this.#port.claim({ scope: this.scope, key: this.key, owner: this.owner, leaseMs: this.leaseMs, answered, failed })
       if (answer !== undefined) answered(answer)
     })
   }
@@ -276,11 +276,15 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
   get #keyWait(): KeyWait {
     const { delivery, route } = this.#job
     const { assignment, execution } = delivery
-    return { execution, assignment, route: route.id, port: this.#port, holding: { key: this.key, owner: this.owner } }
+    return { execution, assignment, route: route.id, port: this.#port, holding: { scope: this.scope, key: this.key, owner: this.owner } }
   }
 
   #guard(claimedAt: number): ClaimGuard {
-    return new ClaimGuard(this.#job.delivery.execution.ports.clock, claimedAt, this.#port, this.key, this.owner)
+    return new ClaimGuard(this.#job.delivery.execution.ports.clock, claimedAt, this.#port, {
+      scope: this.scope,
+      key: this.key,
+      owner: this.owner,
+    })
   }
 
   #start(guard: ClaimGuard, resume?: (guard: ClaimGuard) => Promise<void>): Promise<void> | undefined {
@@ -293,7 +297,7 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
   }
 
   #release(guard: ClaimGuard): void {
-    const holding = { key: this.key, owner: this.owner }
+    const holding = { scope: this.scope, key: this.key, owner: this.owner }
     // A renewal that overtook the release would take the key again.
     const renewal = guard.end()
     if (renewal === undefined) this.#port.release(holding)

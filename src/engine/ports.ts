@@ -43,6 +43,8 @@ export interface EnginePorts {
 export type ClaimAnswer = 'claimed' | 'busy' | { readonly check: string }
 
 export interface KeyHolding {
+  /** What the key belongs to; only both together tell it from others. */
+  readonly scope: string
   readonly key: string
   readonly owner: string
 }

@@ -9,6 +9,7 @@ import { SubscriptionCounters } from './counters.ts'
 import { DeadLetterWriter } from './dead-letter-writer.ts'
 import type { Execution, Settlement } from './execution.ts'
 import { GivenUpLog } from './given-up-log.ts'
+import { KeyScopes } from './idempotency-key.ts'
 import { LaneScheduler, type StartMessage } from './lane-scheduler.ts'
 import type { LimitMember, MessageLimit } from './message-limit.ts'
 import { runMessage } from './message-run.ts'
@@ -82,6 +83,7 @@ export class SubscriptionProcessor implements LimitMember {
       ports: options.ports,
       counters: this.counters,
       places: this.#scheduler.places,
+      keyScopes: new KeyScopes(),
       deadLetters: new DeadLetterWriter(options.ports, this.counters),
       givenUpLog: new GivenUpLog(options.ports.clock, options.ports.log),
       breakers: new Breakers(options.ports, this.counters),

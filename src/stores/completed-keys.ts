@@ -1,3 +1,8 @@
+import type { Completion, Holding } from './idempotency-store.ts'
+import { ScopedKeys } from './scoped-keys.ts'
+
+type Key = Pick<Holding, 'scope' | 'key'>
+
 /** What is kept of a completed key: when it runs out, in ms of the store's clock, and its check where it has one. */
 type Completed = number | { readonly endsAt: number; readonly check: string }
 
@@ -10,8 +15,8 @@ const entryBytes = 150
  * take twice the time, most of it the garbage collector's.
  */
 export class CompletedKeys {
-  #young = new Map<string, Completed>()
-  #old = new Map<string, Completed>()
+  #young = new ScopedKeys<Completed>()
+  #old = new ScopedKeys<Completed>()
   #youngBytes = 0
   readonly #generationBytes: number
   readonly #now: () => number
@@ -25,7 +30,7 @@ export class CompletedKeys {
   }
 
   /** The check of a key that is completed and has not run out. */
-  checkOf(key: string): string | undefined {
+  checkOf(key: Key): string | undefined {
     let completed = this.#young.get(key)
     const isYoung = completed !== undefined
     if (!isYoung) completed = this.#old.get(key)
@@ -35,28 +40,29 @@ export class CompletedKeys {
     return typeof completed === 'number' ? '' : completed.check
   }
 
-  add(key: string, ttlMs: number, check: string): void {
+  add(completion: Pick<Completion, 'scope' | 'key' | 'ttlMs' | 'check'>): void {
+    const { ttlMs, check } = completion
     const endsAt = this.#now() + ttlMs
-    this.#add(key, check === '' ? endsAt : { endsAt, check })
+    this.#add(completion, check === '' ? endsAt : { endsAt, check })
   }
 
   clear(): void {
-    this.#young.clear()
-    this.#old.clear()
+    this.#young = new ScopedKeys()
+    this.#old = new ScopedKeys()
     this.#youngBytes = 0
   }
 
-  #add(key: string, completed: Completed): void {
+  #add(key: Key, completed: Completed): void {
     this.#young.set(key, completed)
-    this.#youngBytes += entryBytes + key.length + (typeof completed === 'number' ? 0 : completed.check.length)
+    this.#youngBytes += entryBytes + key.key.length + (typeof completed === 'number' ? 0 : completed.check.length)
     if (this.#youngBytes < this.#generationBytes) return
     const forgotten = this.#old
     this.#old = this.#young
-    this.#young = new Map()
+    this.#young = new ScopedKeys()
     this.#youngBytes = 0
     const now = this.#now()
     for (const [key, completed] of forgotten) {
-      if (endOf(completed) <= now || this.#old.has(key)) continue
+      if (endOf(completed) <= now || this.#old.get(key) !== undefined) continue
       this.#onForgotten()
       return
     }

@@ -12,10 +12,12 @@ import { QuestionLane } from './question-lane.ts'
 
 /** Nobody waits for it: what cannot be released ends with its lease. */
 class Release implements Holding {
+  readonly scope: string
   readonly key: string
   readonly owner: string
 
-  constructor({ key, owner }: Holding) {
+  constructor({ scope, key, owner }: Holding) {
+    this.scope = scope
     this.key = key
     this.owner = owner
   }

@@ -1,5 +1,7 @@
 /** Who works on a key: the token is made anew for every claim, so that nothing late of an earlier one counts for it. */
 export interface Holding {
+  /** What the key belongs to. Put together, scope and key name it; there are few scopes, and the same one is always the same text. */
+  readonly scope: string
   readonly key: string
   readonly owner: string
 }

@@ -72,21 +72,20 @@ export class LevelStore implements IdempotencyStore {
   }
 
   claim(claim: Claim): ClaimAnswer {
-    const check = this.#completed(claim.key)
+    const check = this.#completed(claim)
     if (check !== undefined) return { check }
     return this.#working.claim(claim) ? 'claimed' : 'busy'
   }
 
   renew(renewal: Renewal): boolean {
-    return this.#completed(renewal.key) === undefined && this.#working.claim(renewal)
+    return this.#completed(renewal) === undefined && this.#working.claim(renewal)
   }
 
   complete(completion: Completion): boolean | undefined {
-    const { key, owner } = completion
-    const holder = this.#working.holderOf(key, owner)
+    const holder = this.#working.holderOf(completion)
     // Nobody can have completed a key that the caller holds.
     if (holder !== 'caller') {
-      if (this.#completed(key) !== undefined) return true
+      if (this.#completed(completion) !== undefined) return true
       if (holder === 'other') return false
     }
     if (this.#closed) throw new StoreError('closed', 'the idempotency store is closed')
@@ -105,8 +104,8 @@ export class LevelStore implements IdempotencyStore {
       const batch = this.#db.batch()
       for (const [ttlMs, sameTtl] of byTtl(completions)) {
         const until = timeText(now + ttlMs)
-        for (const { key, check } of sameTtl) batch.put(`k${key}`, until + check)
-        const keys = sameTtl.map(({ key }) => key)
+        for (const { scope, key, check } of sameTtl) batch.put(`k${scope}${key}`, until + check)
+        const keys = sameTtl.map(({ scope, key }) => scope + key)
         batch.put(`t${until}.${this.#opening}.${this.#groups++}`, JSON.stringify(keys))
       }
       await batch.write()
@@ -144,10 +143,10 @@ export class LevelStore implements IdempotencyStore {
   }
 
   /** The check of a key that is completed and has not run out. */
-  #completed(key: string): string | undefined {
+  #completed({ scope, key }: Holding): string | undefined {
     let value: string | undefined
     try {
-      value = this.#db.getSync(`k${key}`)
+      value = this.#db.getSync(`k${scope}${key}`)
     } catch (error) {
       throw unavailable(error)
     }

@@ -26,24 +26,24 @@ export class MemoryStore implements IdempotencyStore {
   }
 
   claim(claim: Claim): ClaimAnswer {
-    const check = this.#completed.checkOf(claim.key)
+    const check = this.#completed.checkOf(claim)
     if (check !== undefined) return { check }
     return this.#working.claim(claim) ? 'claimed' : 'busy'
   }
 
   renew(renewal: Renewal): boolean {
-    return this.#completed.checkOf(renewal.key) === undefined && this.#working.claim(renewal)
+    return this.#completed.checkOf(renewal) === undefined && this.#working.claim(renewal)
   }
 
-  complete({ key, owner, check, ttlMs }: Completion): boolean {
-    const holder = this.#working.holderOf(key, owner)
+  complete(completion: Completion): boolean {
+    const holder = this.#working.holderOf(completion)
     // Nobody can have completed a key that the caller holds.
     if (holder !== 'caller') {
-      if (this.#completed.checkOf(key) !== undefined) return true
+      if (this.#completed.checkOf(completion) !== undefined) return true
       if (holder === 'other') return false
     }
-    this.#working.forget(key)
-    this.#completed.add(key, ttlMs, check)
+    this.#working.forget(completion)
+    this.#completed.add(completion)
     return true
   }
 

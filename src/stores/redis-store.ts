@@ -126,7 +126,7 @@ export class RedisStore implements GroupedBackend {
     const answers = new Array<boolean>(completions.length).fill(true)
     const ask = async ({ ms, asked, places }: Shared<Completion>) => {
       let lines = ''
-      for (const { key, owner, check } of asked) lines += `${lineOf(key)}${owner}\n${check}\n`
+      for (const { scope, key, owner, check } of asked) lines += `${lineOf(scope, key)}${owner}\n${check}\n`
       const others = await this.#run(scripts.complete, asked.length, [String(ms), lines])
       for (const { place } of readOthers(others, places)) answers[place] = false
     }
@@ -193,13 +193,17 @@ function sharing<Asked>(all: readonly Asked[], msOf: (one: Asked) => number): re
 
 function linesOf(holdings: readonly Holding[]): string {
   let lines = ''
-  for (const { key, owner } of holdings) lines += `${lineOf(key)}${owner}\n`
+  for (const { scope, key, owner } of holdings) lines += `${lineOf(scope, key)}${owner}\n`
   return lines
 }
 
 /** The key as Redis has it, on a line of its own: what would end the line is written otherwise. */
-function lineOf(key: string): string {
-  return `${keyPrefix}${unfit.test(key) ? key.replaceAll('\\', '\\\\').replaceAll('\n', '\\n') : key}\n`
+function lineOf(scope: string, key: string): string {
+  return `${keyPrefix}${escaped(scope)}${escaped(key)}\n`
+}
+
+function escaped(text: string): string {
+  return unfit.test(text) ? text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n') : text
 }
 
 const unfit = /[\\\n]/

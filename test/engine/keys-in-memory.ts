@@ -1,6 +1,9 @@
 import type { Clock, IdempotencyPort, KeyHolding, KeyQuestion } from '../../src/engine/ports.ts'
 import { MemoryStore } from '../../src/stores/memory-store.ts'
 
+/** Scope and key in one. */
+type Elsewhere = Omit<KeyHolding, 'scope'>
+
 /** A store in virtual time that can be away, keep questions waiting, and be used by somebody else meanwhile. */
 export class KeysInMemory implements IdempotencyPort {
   readonly leaseMs = 30_000
@@ -39,13 +42,17 @@ export class KeysInMemory implements IdempotencyPort {
   }
 
   /** Somebody else claims the key. */
-  claimElsewhere(claim: KeyHolding & { readonly leaseMs: number }) {
-    return this.store.claim({ ...claim, answered: () => {}, failed: () => {} })
+  claimElsewhere(claim: Elsewhere & { readonly leaseMs: number }) {
+    return this.store.claim({ ...claim, ...apart(claim.key), answered: () => {}, failed: () => {} })
+  }
+
+  releaseElsewhere(holding: Elsewhere): void {
+    this.store.release({ ...holding, ...apart(holding.key) })
   }
 
   /** Somebody else completes it. */
-  completeElsewhere(completion: KeyHolding & { readonly ttlMs: number; readonly check: string }) {
-    return this.store.complete({ ...completion, answered: () => {}, failed: () => {} })
+  completeElsewhere(completion: Elsewhere & { readonly ttlMs: number; readonly check: string }) {
+    return this.store.complete({ ...completion, ...apart(completion.key), answered: () => {}, failed: () => {} })
   }
 
   #answer<Answer, Question extends KeyQuestion<Answer>>(
@@ -64,4 +71,10 @@ export class KeysInMemory implements IdempotencyPort {
     })
     return undefined
   }
+}
+
+/** Scope and key of a key as others see it. */
+function apart(key: string): Pick<KeyHolding, 'scope' | 'key'> {
+  const scope = key.slice(0, key.indexOf('=') + 1)
+  return { scope, key: key.slice(scope.length) }
 }

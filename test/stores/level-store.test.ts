@@ -96,7 +96,7 @@ describe('the level store', () => {
     onTestFinished(() => db.close())
     // Two keys, each with the list that it will be deleted by.
     const left = await db.keys().all()
-    expect(left.filter(key => key.startsWith('k'))).toEqual(['kagain', 'klong'])
+    expect(left.filter(key => key.startsWith('k'))).toEqual(['kgroup/route/=again', 'kgroup/route/=long'])
     expect(left).toHaveLength(4)
   })
 })

@@ -3,7 +3,7 @@ import { MemoryStore } from '../../src/stores/memory-store.ts'
 import { recordingLog } from './recording-log.ts'
 import { storeContract } from './store-contract.ts'
 
-const told = { answered: () => {}, failed: () => {} }
+const told = { scope: 'group/route/=', answered: () => {}, failed: () => {} }
 const claim = (key: string, owner = 'b') => ({ key, owner, leaseMs: 60_000, ...told })
 const completion = (key: string, ttlMs = 60_000) => ({ key, owner: 'a', ttlMs, check: '', ...told })
 

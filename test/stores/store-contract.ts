@@ -17,7 +17,7 @@ export function storeContract(open: () => Promise<IdempotencyStore>): void {
 
   beforeEach(async () => {
     store = asked(await open())
-    key = `group/route/=${randomUUID()} ü`
+    key = `${randomUUID()} ü`
   })
 
   afterEach(() => store.close())
