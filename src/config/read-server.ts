@@ -102,7 +102,8 @@ function readWebhooks(reader: ConfigReader, path: ValuePath): readonly WebhookCo
   })
 }
 
-function missingApps(document: SourceDocument | undefined): Problem {
+/** `run` makes no app up. */
+export function missingApps(document: SourceDocument | undefined): Problem {
   const message = '`server.apps` is missing: `run` has no default app'
   const hint = 'Write `apps: [{ id: shop, key: shop-key, secret: "${APP_SECRET}" }]` below `server`'
   if (document === undefined) return { code: 'schema-missing-key', severity: 'error', message, file: routerFileName, hint }

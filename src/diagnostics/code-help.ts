@@ -33,6 +33,8 @@ function inRoute(wrong: string, right: string, also: ExampleProject = {}): CodeH
   return inRoutes(route(action, `    ${wrong}\n`), route(action, `    ${right}\n`), also)
 }
 
+const apps = 'server:\n  apps: [{ id: shop, key: shop-key, secret: "${APP_SECRET:-only-for-development}" }]\n'
+
 function inRouter(
   wrong: string,
   right: string,
@@ -75,8 +77,8 @@ const help: Readonly<Partial<Record<ProblemCode, CodeHelp>>> = {
   ),
   'schema-value': inRoute('retry: { backoff: exponentially }', 'retry: { backoff: exponential }'),
   'schema-unsupported': inRouter(
-    'broker: kafka\nbrokers:\n  kafka: { type: kafka, brokers: localhost:9092, consumer: { max.poll.records: 500 } }\n',
-    'broker: kafka\nbrokers:\n  kafka: { type: kafka, brokers: localhost:9092, consumer: { fetch.max.wait.ms: 500 } }\n',
+    `broker: kafka\nbrokers:\n  kafka: { type: kafka, brokers: localhost:9092, consumer: { max.poll.records: 500 } }\n${apps}`,
+    `broker: kafka\nbrokers:\n  kafka: { type: kafka, brokers: localhost:9092, consumer: { fetch.max.wait.ms: 500 } }\n${apps}`,
   ),
   'env-unset': inRouter('name: "${SHOP_NAME}"\n', 'name: "${SHOP_NAME:-shop}"\n'),
   'env-syntax': inRouter('name: "${SHOP NAME}"\n', 'name: "${SHOP_NAME:-shop}"\n'),
@@ -129,12 +131,12 @@ const help: Readonly<Partial<Record<ProblemCode, CodeHelp>>> = {
     plain.replace('topics: orders', 'topics: orders\nbroker: kafak'),
     plain.replace('topics: orders', 'topics: orders\nbroker: kafka'),
     {
-      'router.yaml': 'broker: kafka\nbrokers:\n  kafka: { type: kafka, brokers: localhost:9092 }\n',
+      'router.yaml': `broker: kafka\nbrokers:\n  kafka: { type: kafka, brokers: localhost:9092 }\n${apps}`,
     },
   ),
   'broker-missing': inRouter(
-    'brokers:\n  kafka: { type: kafka, brokers: localhost:9092 }\n  legacy: { type: kafka, brokers: localhost:9093 }\n',
-    'broker: kafka\nbrokers:\n  kafka: { type: kafka, brokers: localhost:9092 }\n  legacy: { type: kafka, brokers: localhost:9093 }\n',
+    `brokers:\n  kafka: { type: kafka, brokers: localhost:9092 }\n  legacy: { type: kafka, brokers: localhost:9093 }\n${apps}`,
+    `broker: kafka\nbrokers:\n  kafka: { type: kafka, brokers: localhost:9092 }\n  legacy: { type: kafka, brokers: localhost:9093 }\n${apps}`,
   ),
   'broker-refused': {
     note: 'Start the broker, correct its address in router.yaml, or ask for the permission (an ACL) that the message names.',
@@ -173,10 +175,7 @@ const help: Readonly<Partial<Record<ProblemCode, CodeHelp>>> = {
   'dead-letter-policy': inRoute('deadLetter: none', 'deadLetter: none\n    onFailure: skip'),
   fanout: inRoutes(route('emit: order-audit', '', 'role: fanout\n'), route('broadcast: private-admin.orders', '', 'role: fanout\n')),
   'channel-rule': { note: 'Look at the rules under `channels:` in router.yaml that the message names.' },
-  'channel-unreachable': inRouter(
-    'server:\n  apps: [{ id: shop, key: shop-key }]\n',
-    'server:\n  apps: [{ id: shop, key: shop-key, secret: "${APP_SECRET:-only-for-development}" }]\n',
-  ),
+  'channel-unreachable': inRouter('server:\n  apps: [{ id: shop, key: shop-key }]\n', apps),
   'app-unknown': inAction('broadcast: { channel: news, app: shpo }', 'broadcast: { channel: news, app: shop }', {
     'router.yaml': 'server:\n  apps:\n    - { id: shop, key: shop-key, secret: "${APP_SECRET:-only-for-development}" }\n',
   }),

@@ -2,6 +2,8 @@ import { findUnusedTopics } from '../compiler/find-undeclared-events.ts'
 import { findUnkeptBroadcasts } from '../compiler/find-unkept-broadcasts.ts'
 import { findUnreachableChannels } from '../compiler/find-unreachable-channels.ts'
 import { missingExports } from '../config/handler-exports.ts'
+import type { Project } from '../config/load-project.ts'
+import { missingApps } from '../config/read-server.ts'
 import type { SourceDocument } from '../config/source-document.ts'
 import { unusedFiles } from '../config/unused-files.ts'
 import { hasErrors, type Problem } from '../diagnostics/problem.ts'
@@ -45,9 +47,17 @@ function pointless({ project, plan }: Blueprint): readonly Problem[] {
   const written = project.routerFile === undefined ? [] : appsWithoutKey(project.routerFile)
   const unsigned = server.apps.filter(({ id }) => written.includes(id))
   return [
+    ...withoutApps(project),
     ...findUnreachableChannels(plan, { server, rules: channels, unsigned }, documents),
     ...findUnkeptBroadcasts(plan, project.router, documents),
   ]
+}
+
+/** A project whose messages outlive the router is for `run`, which refuses to start without apps. */
+function withoutApps({ router: { broker, brokers }, routerFile }: Project): readonly Problem[] {
+  const isForRun = Object.hasOwn(brokers, broker) && brokers[broker]?.type !== 'memory'
+  if (routerFile === undefined || !isForRun || property(property(routerFile.value, 'server'), 'apps') !== undefined) return []
+  return [{ ...missingApps(routerFile), severity: 'warning' }]
 }
 
 /** Ids of apps that have neither `secret` nor `jwt`; one from a variable that is not set is reported there. */

@@ -104,3 +104,18 @@ test('what a fanout file sends to a channel whose history is shared is told to b
   expect(await problemsOf('role: fanout\n', '')).toEqual([])
   expect(await problemsOf('', shared)).toEqual([])
 })
+
+test('a project for `run` that has no apps is told so: `run` would refuse to start', async () => {
+  const problemsOf = async (router: string) => {
+    const { root } = await makeProject({
+      'router.yaml': router,
+      'routes/a.yaml': 'topics: orders\nroutes:\n  one: { actions: [{ broadcast: a }] }\n',
+    })
+    const { problems } = await validateProject({ root, env: {} })
+    return problems.map(({ severity, code, message }) => `${severity} ${code} ${message}`)
+  }
+  const kafka = 'broker: kafka\nbrokers: { kafka: { type: kafka, brokers: "localhost:9092" } }\n'
+  expect(await problemsOf(kafka)).toEqual(['warning schema-missing-key `server.apps` is missing: `run` has no default app'])
+  expect(await problemsOf(`${kafka}server: { apps: [{ id: shop, key: k, secret: "\${S:-s3cret}" }] }\n`)).toEqual([])
+  expect(await problemsOf('broker: local\nbrokers: { local: { type: memory } }\n')).toEqual([])
+})
