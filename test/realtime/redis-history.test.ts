@@ -191,6 +191,29 @@ describeWithRedis('in redis', () => {
     await expect(history.since('shop', 'a', before)).rejects.toThrow(HistoryUnavailable)
   })
 
+  test('any number of events at one time keep their order, large ones among them', async () => {
+    const got: string[] = []
+    const { history, follow } = await open(heardBy(got))
+    follow('a')
+    const texts = Array.from({ length: 1_000 }, (_, n) => (n % 100 === 50 ? `${n} ${'x'.repeat(200_000)}` : `${n}`))
+    const appended = await Promise.all(texts.map(text => history.append(entry(text))))
+    expect(appended.map(({ serial }) => serial)).toEqual(texts.map((_, n) => n + 1))
+    await eventually(async () => got.length === texts.length)
+    expect(got).toEqual(texts)
+  })
+
+  test('one that redis has no room for waits like one that it cannot be reached for', async () => {
+    const own = await RedisServer.start()
+    onTestFinished(() => own.stop())
+    const { history } = await open(heardBy([]), undefined, own.url)
+    const admin = new Redis(own.url)
+    onTestFinished(() => admin.disconnect())
+    await admin.config('SET', 'maxmemory', '1')
+    await expect(history.append(entry('1', 'first'))).rejects.toThrow(HistoryUnavailable)
+    await admin.config('SET', 'maxmemory', '0')
+    expect(await history.append(entry('1', 'first'))).toMatchObject({ serial: 1, isRepeat: false })
+  })
+
   test('channels that are quiet for long leave nothing behind', async () => {
     const place = `test-${randomUUID()}:{shop}:`
     const { history } = await open(heardBy([]), place)

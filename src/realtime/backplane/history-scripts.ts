@@ -24,7 +24,8 @@ local function open(channel)
     return log
   end
   log.epoch, log.serial, log.bytes, log.told = newEpoch, 0, 0, 0
-  redis.call('DEL', log.events, log.origins)
+  -- Not otherwise: after a script's first write Redis lets it write on, however full it is.
+  if redis.call('EXISTS', log.events, log.origins) > 0 then redis.call('DEL', log.events, log.origins) end
   redis.call('HSET', log.state, 'e', newEpoch, 's', '0', 'b', '0', 'r', run, 't', '0')
   redis.call('PEXPIRE', log.state, stateLife)
   redis.call('SADD', B .. 'histories', channel)
