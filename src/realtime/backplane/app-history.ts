@@ -136,7 +136,8 @@ export class AppHistory {
       if (runId === undefined) throw new HistoryUnavailable('Redis has not said which of its lives this is')
       return await link.run(script, [place, runId, randomBytes(9).toString('base64url'), stateLivesMs, ...values])
     } catch (error) {
-      throw error instanceof HistoryUnavailable ? error : new HistoryUnavailable('The history in Redis does not answer', { cause: error })
+      if (error instanceof HistoryUnavailable) throw error
+      throw new HistoryUnavailable(`no history: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
     }
   }
 
