@@ -11,6 +11,7 @@ import {
   type Renewal,
   StoreError,
 } from './idempotency-store.ts'
+import { KnownKeys } from './known-keys.ts'
 import { QuestionLane } from './question-lane.ts'
 import { WorkInProgress } from './work-in-progress.ts'
 
@@ -36,11 +37,12 @@ const files = { writeBufferSize: 16 * 1_048_576, maxFileSize: 8 * 1_048_576 }
  * Completed keys in LevelDB: `k<key>` holds when the key runs out and its check, `t<when>.<open>.<group>` lists the keys of a group that run out then.
  * They survive a kill of the process; writes are not forced to the disk, so that a power cut may lose the last ones, which then run again.
  * Claims live in memory: LevelDB belongs to one process, and nothing of a dead one is in progress.
- * Keys are looked up at once: a filter in memory tells LevelDB of nearly every key that it does not have. Only writes are waited for, in groups.
+ * Keys are looked up at once, those at least that it can have at all (see KnownKeys). Only writes are waited for, in groups.
  */
 export class LevelStore implements IdempotencyStore {
   readonly #db: ClassicLevel
   readonly #working = new WorkInProgress(() => performance.now())
+  readonly #known: KnownKeys
   readonly #now: () => number
   readonly #sweeper: NodeJS.Timeout
   readonly #writes = new QuestionLane<boolean, Completion>(completions => this.#writeGroup(completions))
@@ -53,6 +55,7 @@ export class LevelStore implements IdempotencyStore {
   private constructor(db: ClassicLevel, { now = Date.now, sweepMs = 60_000 }: LevelStoreOptions) {
     this.#db = db
     this.#now = now
+    this.#known = new KnownKeys(db, 'k')
     this.#sweeper = setInterval(() => {
       this.#sweeping = this.sweep().catch(() => {})
     }, sweepMs).unref()
@@ -104,8 +107,11 @@ export class LevelStore implements IdempotencyStore {
       const batch = this.#db.batch()
       for (const [ttlMs, sameTtl] of byTtl(completions)) {
         const until = timeText(now + ttlMs)
-        for (const { scope, key, check } of sameTtl) batch.put(`k${scope}${key}`, until + check)
         const keys = sameTtl.map(({ scope, key }) => scope + key)
+        for (const [index, completion] of sameTtl.entries()) {
+          batch.put(`k${keys[index]}`, until + completion.check)
+          this.#known.add(completion)
+        }
         batch.put(`t${until}.${this.#opening}.${this.#groups++}`, JSON.stringify(keys))
       }
       await batch.write()
@@ -138,15 +144,16 @@ export class LevelStore implements IdempotencyStore {
     if (this.#closed) return
     this.#closed = true
     clearInterval(this.#sweeper)
-    await Promise.all([this.#writes.flush(), this.#sweeping])
+    await Promise.all([this.#writes.flush(), this.#sweeping, this.#known.close()])
     await this.#db.close()
   }
 
   /** The check of a key that is completed and has not run out. */
-  #completed({ scope, key }: Holding): string | undefined {
+  #completed(holding: Holding): string | undefined {
+    if (!this.#known.mayHave(holding)) return undefined
     let value: string | undefined
     try {
-      value = this.#db.getSync(`k${scope}${key}`)
+      value = this.#db.getSync(`k${holding.scope}${holding.key}`)
     } catch (error) {
       throw unavailable(error)
     }
