@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { RoutingPlan } from '../compiler/plan.ts'
 import type { IdempotencyConfig } from '../config/router-config.ts'
 import { routerFileName } from '../config/router-file-name.ts'
@@ -18,7 +18,8 @@ export interface IdempotencyKeysOptions {
 /** The store of router.yaml's `idempotency`, opened once a route needs it. */
 export class IdempotencyKeys implements IdempotencyPort {
   readonly #options: IdempotencyKeysOptions
-  readonly #process = randomUUID()
+  /** 96 random bits: short, since every question to a shared store has it. */
+  readonly #process = randomBytes(12).toString('base64url')
   #claims = 0
   #store: IdempotencyStore | undefined
 

@@ -2,13 +2,13 @@ import { type Asker, StoreError } from './idempotency-store.ts'
 
 /** Longest wait for company, in ms. */
 const groupMs = 5
-/** Most questions in one group: one group must not keep a store busy for long. */
-const mostInGroup = 512
+/** Questions in a whole group: a larger one would only keep the store, and then whoever waits for its answer, idle for longer. */
+const mostInGroup = 256
 
 /**
  * Questions of one kind on their way to the store. The first one goes at the end of the event loop's turn, with all that have come by
- * then; those that come while it is under way wait for its answer, at most `groupMs`. So there are few round trips where there is
- * much to do, and hardly a wait where there is little. A group costs one promise, its questions none.
+ * then; those that come while it is under way wait for its answer or until they are a whole group, at most `groupMs`. So there are few round
+ * trips where there is much to do, and hardly a wait where there is little. A group costs one promise, its questions none.
  */
 export class QuestionLane<Answer, Question extends Asker<Answer>> {
   readonly #ask: (asked: readonly Question[]) => Promise<readonly Answer[]>
@@ -23,7 +23,8 @@ export class QuestionLane<Answer, Question extends Asker<Answer>> {
 
   add(asked: Question): void {
     this.#waiting.push(asked)
-    if (this.#underWay.size > 0) this.#timer ??= setTimeout(() => this.#send(), groupMs)
+    if (this.#waiting.length >= mostInGroup) this.#send()
+    else if (this.#underWay.size > 0) this.#timer ??= setTimeout(() => this.#send(), groupMs)
     else this.#sendSoon()
   }
 

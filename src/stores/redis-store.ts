@@ -33,12 +33,11 @@ interface Script {
  * the common one: number of the question, answer.
  */
 const scripts = {
-  /** ARGV: the lease; a line for the key and one for the owner of each. Commonly: claimed. */
+  /** ARGV: the lease; a line for the key and one for what it holds while in progress of each. Commonly: claimed. */
   claim: script(`
     local call, lease, number, others = redis.call, ARGV[1], 0, { 0 }
-    for key, owner in string.gmatch(ARGV[2], '([^\\n]*)\\n([^\\n]*)\\n') do
+    for key, mine in string.gmatch(ARGV[2], '([^\\n]*)\\n([^\\n]*)\\n') do
       number = number + 1
-      local mine = 'p' .. owner
       local held = call('SET', key, mine, 'NX', 'GET', 'PX', lease)
       if held == mine then call('PEXPIRE', key, lease)
       elseif held then
@@ -48,13 +47,13 @@ const scripts = {
     end
     others[1] = number
     return others`),
-  /** ARGV: the ttl; a line for the key, the owner and the check of each. Commonly: completed. */
+  /** ARGV: the ttl; a line for the key, for what it holds while in progress, and for what once completed of each. Commonly: completed. */
   complete: script(`
     local call, ttl, number, others = redis.call, ARGV[1], 0, { 0 }
-    for key, owner, check in string.gmatch(ARGV[2], '([^\\n]*)\\n([^\\n]*)\\n([^\\n]*)\\n') do
+    for key, mine, completed in string.gmatch(ARGV[2], '([^\\n]*)\\n([^\\n]*)\\n([^\\n]*)\\n') do
       number = number + 1
       local held = call('GET', key)
-      if not held or held == 'p' .. owner then call('SET', key, 'c' .. check, 'PX', ttl)
+      if not held or held == mine then call('SET', key, completed, 'PX', ttl)
       elseif string.sub(held, 1, 1) ~= 'c' then
         others[#others + 1] = number
         others[#others + 1] = 0
@@ -62,12 +61,12 @@ const scripts = {
     end
     others[1] = number
     return others`),
-  /** ARGV: a line for the key and one for the owner of each. */
+  /** ARGV: a line for the key and one for what it holds while in progress of each. */
   release: script(`
     local number = 0
-    for key, owner in string.gmatch(ARGV[1], '([^\\n]*)\\n([^\\n]*)\\n') do
+    for key, mine in string.gmatch(ARGV[1], '([^\\n]*)\\n([^\\n]*)\\n') do
       number = number + 1
-      if redis.call('GET', key) == 'p' .. owner then redis.call('DEL', key) end
+      if redis.call('GET', key) == mine then redis.call('DEL', key) end
     end
     return { number }`),
 } as const
@@ -126,7 +125,7 @@ export class RedisStore implements GroupedBackend {
     const answers = new Array<boolean>(completions.length).fill(true)
     const ask = async ({ ms, asked, places }: Shared<Completion>) => {
       let lines = ''
-      for (const { scope, key, owner, check } of asked) lines += `${lineOf(scope, key)}${owner}\n${check}\n`
+      for (const { scope, key, owner, check } of asked) lines += `${lineOf(scope, key)}p${owner}\nc${check}\n`
       const others = await this.#run(scripts.complete, asked.length, [String(ms), lines])
       for (const { place } of readOthers(others, places)) answers[place] = false
     }
@@ -193,7 +192,7 @@ function sharing<Asked>(all: readonly Asked[], msOf: (one: Asked) => number): re
 
 function linesOf(holdings: readonly Holding[]): string {
   let lines = ''
-  for (const { scope, key, owner } of holdings) lines += `${lineOf(scope, key)}${owner}\n`
+  for (const { scope, key, owner } of holdings) lines += `${lineOf(scope, key)}p${owner}\n`
   return lines
 }
 

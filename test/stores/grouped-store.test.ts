@@ -51,9 +51,18 @@ test('a large crowd goes in groups of a bounded size', async () => {
   const { backend, groups, answerAll } = heldBackend()
   const store = asked(new GroupedStore(backend))
   const answers = Promise.all(claims(1_300).map(one => store.claim(one)))
-  await expect.poll(() => groups).toEqual([512, 512, 276])
+  await expect.poll(() => groups).toEqual([256, 256, 256, 256, 256, 20])
   answerAll()
   await answers
+})
+
+test('a whole group does not wait for the answer to the one before it', () => {
+  const { backend, groups } = heldBackend()
+  const store = asked(new GroupedStore(backend))
+  for (const one of claims(300)) void store.claim(one)
+  expect(groups).toEqual([256])
+  for (const one of claims(300, 300)) void store.claim(one)
+  expect(groups).toEqual([256, 256])
 })
 
 test('a group that fails fails each of its questions, and the next one goes on', async () => {
