@@ -70,6 +70,14 @@ export class ClaimGuard {
     return this.#renewal
   }
 
+  /** Gives the key up. */
+  release(): void {
+    // A renewal that overtook the release would take the key again.
+    const renewal = this.end()
+    if (renewal === undefined) this.#port.release(this.#holding)
+    else void renewal.then(() => this.#port.release(this.#holding))
+  }
+
   #wake(): void {
     const now = this.#clock.monotonic()
     if (this.isLost) {

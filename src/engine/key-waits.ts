@@ -94,7 +94,7 @@ export async function untilCompleted(
   }
 }
 
-function askToClaim(port: IdempotencyPort, holding: KeyHolding): Promise<ClaimAnswer> {
+export function askToClaim(port: IdempotencyPort, holding: KeyHolding): Promise<ClaimAnswer> {
   return new Promise((answered, failed) => {
     const answer = port.claim({ ...holding, leaseMs: port.leaseMs, answered, failed })
     if (answer !== undefined) answered(answer)

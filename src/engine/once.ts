@@ -6,8 +6,8 @@ import type { RouteJob } from './delivery.ts'
 import { type Ending, endingOf } from './ending.ts'
 import { errorCause, type RunEnd, type Settlement } from './execution.ts'
 import { contentCheck, type ScopedKey } from './idempotency-key.ts'
-import { type KeyWait, untilClaimed, untilCompleted } from './key-waits.ts'
-import type { ClaimAnswer, ClaimQuestion, CompletionQuestion, IdempotencyPort } from './ports.ts'
+import { askToClaim, type KeyWait, untilClaimed, untilCompleted } from './key-waits.ts'
+import type { ClaimAnswer, ClaimQuestion, CompletionQuestion, IdempotencyPort, KeyHolding } from './ports.ts'
 import { Whereabouts } from './whereabouts.ts'
 
 /** What a route does under its claim, and how it ends for what cannot be mended. */
@@ -101,20 +101,12 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
 
   failed(error: unknown): void {
     const end = this.#end
-    this.endWith(end === undefined ? this.#runWhenClaimed(Promise.reject(error)) : this.#complete(end, Promise.reject(error)))
+    this.#wait(end === undefined ? this.#runWhenClaimed(Promise.reject(error)) : this.#complete(end, Promise.reject(error)))
   }
 
   whenEnded(listener: (end: RunEnd) => void): void {
     if (this.#ended === undefined) this.#listener = listener
     else listener(this.#ended)
-  }
-
-  /** What waits longer than for one answer goes on in promises. */
-  endWith(promise: Promise<Settlement>): void {
-    promise.then(
-      settlement => this.#tell(settlement),
-      (error: unknown) => this.#fault(error),
-    )
   }
 
   #fault(error: unknown): void {
@@ -126,8 +118,12 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
     this.#listener?.(end)
   }
 
+  /** What waits longer than for one answer goes on in promises. */
   #wait(promise: Promise<Settlement>): false {
-    this.endWith(promise)
+    promise.then(
+      settlement => this.#tell(settlement),
+      (error: unknown) => this.#fault(error),
+    )
     return false
   }
 
@@ -196,7 +192,7 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
     if (typeof claim === 'object' && 'claimedAt' in claim) {
       const guard = this.#guard(claim.claimedAt)
       if (await this.#untilPlaced(whereabouts, guard)) return this.#goOn(guard, this.#start(guard, resume))
-      this.#release(guard)
+      guard.release()
       return 'released'
     }
     whereabouts.comeBack()
@@ -216,7 +212,7 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
     try {
       await running
     } catch (error) {
-      this.#release(guard)
+      guard.release()
       throw error
     }
     const end = guard.actionsEnd
@@ -231,7 +227,7 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
       if (delivery.assignment.state !== 'active') return 'released'
       return this.#runWhenClaimed(this.#claimAgain(), end.resume)
     }
-    this.#release(guard)
+    guard.release()
     if (end === undefined || end === 'released') return 'released'
     countEnd(counters, end)
     return 'settled'
@@ -265,43 +261,32 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
   }
 
   #claimAgain(): Promise<ClaimAnswer> {
-    return new Promise((answered, failed) => {
-      this.#claimedAt = this.#job.delivery.execution.ports.clock.monotonic()
-      this.owner = this.#port.nextOwner()
-      const answer = this.#port.claim({ scope: this.scope, key: this.key, owner: this.owner, leaseMs: this.leaseMs, answered, failed })
-      if (answer !== undefined) answered(answer)
-    })
+    this.#claimedAt = this.#job.delivery.execution.ports.clock.monotonic()
+    this.owner = this.#port.nextOwner()
+    return askToClaim(this.#port, this.#holding)
+  }
+
+  get #holding(): KeyHolding {
+    return { scope: this.scope, key: this.key, owner: this.owner }
   }
 
   get #keyWait(): KeyWait {
     const { delivery, route } = this.#job
     const { assignment, execution } = delivery
-    return { execution, assignment, route: route.id, port: this.#port, holding: { scope: this.scope, key: this.key, owner: this.owner } }
+    return { execution, assignment, route: route.id, port: this.#port, holding: this.#holding }
   }
 
   #guard(claimedAt: number): ClaimGuard {
-    return new ClaimGuard(this.#job.delivery.execution.ports.clock, claimedAt, this.#port, {
-      scope: this.scope,
-      key: this.key,
-      owner: this.owner,
-    })
+    return new ClaimGuard(this.#job.delivery.execution.ports.clock, claimedAt, this.#port, this.#holding)
   }
 
   #start(guard: ClaimGuard, resume?: (guard: ClaimGuard) => Promise<void>): Promise<void> | undefined {
     try {
       return resume === undefined ? this.#steps.start(this.#job, guard) : resume(guard)
     } catch (error) {
-      this.#release(guard)
+      guard.release()
       throw error
     }
-  }
-
-  #release(guard: ClaimGuard): void {
-    const holding = { scope: this.scope, key: this.key, owner: this.owner }
-    // A renewal that overtook the release would take the key again.
-    const renewal = guard.end()
-    if (renewal === undefined) this.#port.release(holding)
-    else void renewal.then(() => this.#port.release(holding))
   }
 
   #goAway(to: 'claiming' | 'completing'): Whereabouts {
