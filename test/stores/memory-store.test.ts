@@ -25,6 +25,15 @@ describe('the memory store', () => {
     expect(lines).toEqual([expect.stringContaining('the idempotency store is full')])
   })
 
+  test('a full store keeps the keys that are asked for', () => {
+    const store = new MemoryStore({ log: recordingLog().log, maxBytes: 100_000 })
+    store.complete(completion('mine'))
+    for (let index = 0; index < 10_000; index++) {
+      store.complete(completion(`key-${index}`))
+      expect(store.claim(claim('mine'))).toEqual({ check: '' })
+    }
+  })
+
   test('a full store forgets nothing that is in progress', () => {
     const store = new MemoryStore({ log: recordingLog().log, maxBytes: 100_000 })
     store.claim(claim('mine', 'a'))
