@@ -57,7 +57,7 @@ export const fixedTimings: Omit<RealtimeTimings, keyof ServerTimeouts> = {
   webhookRetryForMs: 300_000,
   webhookRetryMs: 1_000,
   refusalLogMs: 10_000,
-  resumeMs: 2_000,
+  resumeMs: 10_000,
   backplaneHeartbeatMs: 3_000,
   backplaneLeaseMs: 12_000,
   subscriptionCountMs: 1_000,

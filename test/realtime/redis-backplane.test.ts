@@ -112,6 +112,7 @@ describeWithRedis('the redis backplane', () => {
     const client = await connectedClient(one.port)
     client.send({ event: 'router:track', data: {} })
     await client.join('private-orders')
+    client.send({ event: 'router:resume', data: { channel: 'private-orders' } })
     other.server.hub.broadcast(app.id, 'private-orders', 'first', 1)
     await client.event('first')
     await client.event('router:position')

@@ -94,10 +94,10 @@ export class Resumable {
     return replayed.serial > settled.serial ? replayed : settled
   }
 
-  /** From now on events wait for `resume`, for a while. */
+  /** From now on events wait for `resume`, for a while: a client that has not spoken by then is told that it may have missed something, before it gets them. */
   hold(): void {
     this.#state = 'waiting'
-    this.#timer = setTimeout(() => this.startNow(), this.#context.settings.timings.resumeMs).unref()
+    this.#timer = setTimeout(() => this.#fail('unavailable'), this.#context.settings.timings.resumeMs).unref()
   }
 
   /** The event with which a cache channel greets: not news for whoever goes on. */
@@ -259,9 +259,8 @@ export class Resumable {
     this.#heldBytes += frame.length
     this.#tracker.heldBytes += frame.length
     if (this.#tracker.heldBytes <= this.#context.settings.limits.queue) return
-    // A client that has not spoken yet gets them; one that is in the middle of a replay cannot have them before its end.
-    if (this.#state === 'replaying') this.#fail('unavailable')
-    else this.startNow()
+    // It is told before it gets them: whatever it asks for is asked too late.
+    if (this.#state !== 'starting') this.#fail('unavailable')
     if (this.isHolding) this.#release()
   }
 
