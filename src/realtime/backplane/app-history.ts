@@ -46,7 +46,7 @@ export class AppHistory {
   readonly follower: Follower
   readonly #options: AppHistoryOptions
   readonly #appends: OutgoingAppends
-  /** After a restart whole channels ask from the same place: by channel and position. */
+  /** That have not been sent yet, by channel and position: after a restart whole channels ask from the same place. */
   readonly #questions = new Map<string, Promise<Reading>>()
   #asked = 0
   readonly #queue: (() => void)[] = []
@@ -110,17 +110,26 @@ export class AppHistory {
     const key = `${channel}\n${from.epoch}\n${from.serial}`
     const asked = this.#questions.get(key)
     if (asked !== undefined) return asked
-    const question = this.#read(channel, from).finally(() => this.#questions.delete(key))
+    if (this.#asked < mostQuestions) return this.#read(channel, from)
+    const question = this.#readLater(key, channel, from)
     this.#questions.set(key, question)
     return question
   }
 
+  /** Nobody joins it once it is sent: an event that was heard in between, before whoever asks had subscribed, would be in no answer. */
+  async #readLater(key: string, channel: string, from: Position): Promise<Reading> {
+    await new Promise<void>(resolve => this.#queue.push(resolve))
+    this.#questions.delete(key)
+    this.#asked -= 1
+    return await this.#read(channel, from)
+  }
+
   async #read(channel: string, from: Position): Promise<Reading> {
-    if (this.#asked >= mostQuestions) await new Promise<void>(resolve => this.#queue.push(resolve))
-    else this.#asked += 1
+    this.#asked += 1
     try {
       return readingOf(await this.#run(historyScripts.since, [channel, from.epoch, from.serial]))
     } finally {
+      // Its place goes to the next one.
       const next = this.#queue.shift()
       if (next === undefined) this.#asked -= 1
       else next()
