@@ -16,7 +16,7 @@ import { OutgoingAppends } from './outgoing-appends.ts'
 import type { RedisLink } from './redis-link.ts'
 import type { Script } from './redis-scripts.ts'
 import { jsonText } from './replies.ts'
-import { exceptField, headOf, isReserved } from './wire.ts'
+import { exceptField, isReserved, scriptHead } from './wire.ts'
 
 export interface AppHistoryOptions {
   readonly app: string
@@ -92,7 +92,7 @@ export class AppHistory {
 
   async #append(entries: readonly Append[]): Promise<readonly Appended[]> {
     const { topic } = this.#options
-    const answers = await this.#run(historyScripts.append, [headOf('*'), topic, ...entries.flatMap(appendArgs)])
+    const answers = await this.#run(historyScripts.append, [scriptHead, topic, ...entries.flatMap(appendArgs)])
     if (!Array.isArray(answers)) throw unreadable()
     return entries.map((_, index) => {
       const at = positionOf(answers[3 * index], answers[3 * index + 1])
@@ -103,7 +103,7 @@ export class AppHistory {
 
   async #askStands(channels: readonly string[]): Promise<void> {
     const named = channels.flatMap(channel => [channel, JSON.stringify(channel)])
-    await this.#run(historyScripts.stand, [headOf('*'), this.#options.ownTopic, ...named])
+    await this.#run(historyScripts.stand, [scriptHead, this.#options.ownTopic, ...named])
   }
 
   #since(channel: string, from: Position): Promise<Reading> {

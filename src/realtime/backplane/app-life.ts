@@ -6,7 +6,7 @@ import type { RedisLink } from './redis-link.ts'
 import { scripts } from './redis-scripts.ts'
 import { jsonText, type ReportNews, readBeat, readReport } from './replies.ts'
 import type { Reports } from './reports.ts'
-import { headOf } from './wire.ts'
+import { scriptHead } from './wire.ts'
 
 export interface AppLifeOptions {
   readonly app: FleetApp
@@ -25,8 +25,6 @@ export interface AppLifeOptions {
   readonly allLost: () => void
 }
 
-/** Messages of scripts are for every instance, the one that ran them among them. */
-const scriptHead = headOf('*')
 /** Entries of a dead instance that are cleared away in one step. */
 const clearedAtOnce = 500
 

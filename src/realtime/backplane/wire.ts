@@ -59,6 +59,9 @@ export function headOf(instance: string): ByteString {
   return `${versionMark}${instance}\n`
 }
 
+/** Messages of scripts are for every instance, the one that ran them among them. */
+export const scriptHead = headOf('*')
+
 export function eventLine(channel: string, { fromClient, userId, event, data }: ChannelEvent, except: string | undefined): ByteString {
   return `${fromClient === true ? 'c' : 'e'}\t${jsonBytes(channel)}\t${exceptField(except)}\t${userId ?? ''}\t${event}\t${data}\n`
 }
