@@ -152,10 +152,10 @@ describe('structured data', () => {
     expect(compile({ a: '{{oops}}', b: ['{{#if x}}{{/if}}'] }).problems.map(problem => problem.range?.start.column)).toEqual([9, 23])
   })
 
-  test('data without templates comes out as it went in', () => {
+  test('data without templates and variables comes out as it went in', () => {
     fc.assert(
       fc.property(
-        fc.jsonValue().filter(value => !JSON.stringify(value).includes('{{')),
+        fc.jsonValue().filter(value => !/\{\{|\$\{/.test(JSON.stringify(value))),
         value => {
           expect(JSON.stringify(render(value))).toBe(JSON.stringify(value))
         },
