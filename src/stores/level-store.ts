@@ -49,6 +49,12 @@ export class LevelStore implements IdempotencyStore {
   /** Tells the groups of this opening from those of others. */
   readonly #opening = randomUUID()
   #groups = 0
+  /** Groups whose write is under way. */
+  readonly #writing = new Set<readonly Completion[]>()
+  /** While a sweep looks at keys: those that are written meanwhile. */
+  #rewritten: Set<string> | undefined
+  /** A sweep's deletions under way: a write that overtook them would be undone. */
+  #deleting: Promise<void> | undefined
   #sweeping: Promise<void> = Promise.resolve()
   #closed = false
 
@@ -57,7 +63,7 @@ export class LevelStore implements IdempotencyStore {
     this.#now = now
     this.#known = new KnownKeys(db, 'k')
     this.#sweeper = setInterval(() => {
-      this.#sweeping = this.sweep().catch(() => {})
+      this.#sweeping = this.#sweeping.then(() => this.sweep()).catch(() => {})
     }, sweepMs).unref()
   }
 
@@ -102,21 +108,26 @@ export class LevelStore implements IdempotencyStore {
 
   /** The keys stay in progress until the write is through. */
   async #writeGroup(completions: readonly Completion[]): Promise<readonly true[]> {
+    while (this.#deleting !== undefined) await this.#deleting.catch(() => {})
     const now = this.#now()
+    this.#writing.add(completions)
     try {
       const batch = this.#db.batch()
       for (const [ttlMs, sameTtl] of byTtl(completions)) {
         const until = timeText(now + ttlMs)
-        const keys = sameTtl.map(({ scope, key }) => scope + key)
+        const keys = sameTtl.map(wholeKey)
         for (const [index, completion] of sameTtl.entries()) {
           batch.put(`k${keys[index]}`, until + completion.check)
           this.#known.add(completion)
+          this.#rewritten?.add(wholeKey(completion))
         }
         batch.put(`t${until}.${this.#opening}.${this.#groups++}`, JSON.stringify(keys))
       }
       await batch.write()
     } catch (error) {
       throw unavailable(error)
+    } finally {
+      this.#writing.delete(completions)
     }
     for (const completion of completions) this.#working.release(completion)
     return completions.map(() => true)
@@ -125,19 +136,33 @@ export class LevelStore implements IdempotencyStore {
   /** Deletes what has run out. */
   async sweep(): Promise<void> {
     for (;;) {
-      const now = timeText(this.#now())
-      const groups = await this.#db.iterator({ gte: 't', lt: `t${now}`, limit: sweepGroups }).all()
+      const groups = await this.#db.iterator({ gte: 't', lt: `t${timeText(this.#now())}`, limit: sweepGroups }).all()
       if (groups.length === 0) return
-      const expired = groups.flatMap(([, keys]) => keysOf(keys))
-      const held = await this.#db.getMany(expired.map(key => `k${key}`))
+      await this.#delete(groups)
+    }
+  }
+
+  async #delete(groups: readonly (readonly [entry: string, keys: string])[]): Promise<void> {
+    const now = timeText(this.#now())
+    const listed = groups.flatMap(([, keys]) => keysOf(keys))
+    const rewritten = new Set<string>()
+    for (const completions of this.#writing) for (const completion of completions) rewritten.add(wholeKey(completion))
+    this.#rewritten = rewritten
+    try {
+      const held = await this.#db.getMany(listed.map(key => `k${key}`))
       const batch = this.#db.batch()
       for (const [entry] of groups) batch.del(entry)
-      for (const [index, key] of expired.entries()) {
+      for (const [index, key] of listed.entries()) {
         // Completed again since: the key is in a later group.
-        if ((held[index] ?? '').slice(0, timeDigits) <= now) batch.del(`k${key}`)
+        if (!rewritten.has(key) && (held[index] ?? '').slice(0, timeDigits) <= now) batch.del(`k${key}`)
       }
-      await batch.write()
+      this.#deleting = batch.write().finally(() => {
+        this.#deleting = undefined
+      })
+    } finally {
+      this.#rewritten = undefined
     }
+    await this.#deleting
   }
 
   async close(): Promise<void> {
@@ -153,12 +178,16 @@ export class LevelStore implements IdempotencyStore {
     if (!this.#known.mayHave(holding)) return undefined
     let value: string | undefined
     try {
-      value = this.#db.getSync(`k${holding.scope}${holding.key}`)
+      value = this.#db.getSync(`k${wholeKey(holding)}`)
     } catch (error) {
       throw unavailable(error)
     }
     return value !== undefined && value.slice(0, timeDigits) > timeText(this.#now()) ? value.slice(timeDigits) : undefined
   }
+}
+
+function wholeKey({ scope, key }: Pick<Holding, 'scope' | 'key'>): string {
+  return scope + key
 }
 
 /** Enough for every date that JavaScript knows. */

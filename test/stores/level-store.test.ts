@@ -3,7 +3,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
-import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { LevelStore } from '../../src/stores/level-store.ts'
 import { asked } from './asked.ts'
 import { storeContract } from './store-contract.ts'
@@ -98,5 +98,60 @@ describe('the level store', () => {
     const left = await db.keys().all()
     expect(left.filter(key => key.startsWith('k'))).toEqual(['kgroup/route/=again', 'kgroup/route/=long'])
     expect(left).toHaveLength(4)
+  })
+
+  /** A key that has run out, and how to complete it again; the store is swept by hand. */
+  async function outdated() {
+    const folder = await emptyFolder()
+    let now = 1_000_000
+    const level = await LevelStore.open({ folder, now: () => now })
+    onTestFinished(() => level.close())
+    const store = asked(level)
+    await store.complete(completion('again', 1_000))
+    now += 2_000
+    return { level, store, completeAgain: () => store.complete(completion('again', 100_000)) }
+  }
+
+  test('a key that is completed again after a sweep has read it stays completed', async () => {
+    const { level, store, completeAgain } = await outdated()
+    const { getMany } = ClassicLevel.prototype
+    const reading = vi.spyOn(ClassicLevel.prototype, 'getMany').mockImplementation(async function (
+      this: ClassicLevel<unknown, unknown>,
+      keys,
+      options,
+    ) {
+      const held = await getMany.call(this, keys, options)
+      await completeAgain()
+      return held
+    })
+    onTestFinished(() => void vi.restoreAllMocks())
+    await level.sweep()
+    expect(reading).toHaveBeenCalledOnce()
+    expect(await store.claim(claim('again'))).toEqual({ check: '' })
+  })
+
+  test('a key that is completed again while a sweep deletes it stays completed', async () => {
+    const { level, store, completeAgain } = await outdated()
+    const completed: Promise<boolean>[] = []
+    const { getMany, batch } = ClassicLevel.prototype
+    vi.spyOn(ClassicLevel.prototype, 'getMany').mockImplementation(async function (this: ClassicLevel<unknown, unknown>, keys, options) {
+      const held = await getMany.call(this, keys, options)
+      vi.spyOn(ClassicLevel.prototype, 'batch').mockImplementationOnce(function (this: ClassicLevel) {
+        const deletions = batch.call(this)
+        const write = deletions.write.bind(deletions)
+        deletions.write = async () => {
+          completed.push(completeAgain())
+          // Turns in which nothing may be written that the deletion would undo.
+          for (let turn = 0; turn < 50; turn++) await new Promise(resolve => setImmediate(resolve))
+          await write()
+        }
+        return deletions
+      })
+      return held
+    })
+    onTestFinished(() => void vi.restoreAllMocks())
+    await level.sweep()
+    expect(await Promise.all(completed)).toEqual([true])
+    expect(await store.claim(claim('again'))).toEqual({ check: '' })
   })
 })
