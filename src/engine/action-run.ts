@@ -1,4 +1,4 @@
-import { type ActionPlan, ActionSignal, type BatchOutcome, type RetryTopic, type RoutePlan, type SourceRecord } from '../compiler/plan.ts'
+import type { ActionPlan, BatchOutcome, RetryTopic, RoutePlan, SourceRecord } from '../compiler/plan.ts'
 import { TemplateError } from '../compiler/scope.ts'
 import type { Assignment } from './assignment.ts'
 import { AttemptReleased, AttemptRun, isPermanent } from './attempt-run.ts'
@@ -31,6 +31,8 @@ export interface RouteRun {
   readonly seat: Seat
   /** What the route's first action did before the message waited in a retry topic. */
   readonly progress: RouteProgress | undefined
+  /** Where it goes on under another claim. */
+  readonly resumed: Resumed | undefined
   /** Of the `forEach` at work: what its elements answered. */
   values: unknown[]
   /** Actions that did something, as opposed to those left out. */
@@ -38,6 +40,15 @@ export interface RouteRun {
   skipped: number
   /** How an action with `continueOnError` was given up. */
   gaveUp: 'dead-lettered' | 'failed' | undefined
+}
+
+/** The action that a route was at when it lost its lease. */
+export interface Resumed {
+  readonly action: ActionPlan
+  /** Tries that are used up: of the action, or of the element that it was at. */
+  readonly attempts: number
+  /** What the elements of its `forEach` answered that are done. */
+  readonly values: readonly unknown[]
 }
 
 /** The subscription's side of a route: what dead letters and emits name. */
@@ -56,7 +67,8 @@ export type ActionEnd =
   | { readonly kind: 'skipped' }
   | { readonly kind: 'failed'; readonly error: unknown; readonly attempts: number }
   | { readonly kind: 'released' }
-  | { readonly kind: 'lease-lost' }
+  /** `attempts`: how many are used up. The one that was cut off is not. */
+  | { readonly kind: 'lease-lost'; readonly attempts: number }
   /** It goes on from a retry topic. */
   | { readonly kind: 'moved' }
 
@@ -93,7 +105,7 @@ async function tryAgain(
     const hindrance = started === undefined ? hindranceOf(run) : undefined
     if (hindrance !== undefined) {
       breaker?.leave(admission)
-      return { kind: hindrance }
+      return { kind: hindrance, attempts: number - 1 }
     }
     const attempt = started?.attempt ?? new AttemptRun(scope, run.route, action.position, element, number, run.place.broker)
     const batch = action.action.batch === undefined ? undefined : execution.batches.open(action, action.action.batch)
@@ -128,11 +140,14 @@ async function tryAgain(
     }
     const isUsedUp = breaker === undefined || tellBreaker(breaker, admission, failure, scope, batch)
     if (failure instanceof AttemptReleased) return { kind: 'released' }
+    if (failure instanceof LeaseLost) {
+      turn?.again()
+      return { kind: 'lease-lost', attempts: number - 1 }
+    }
     const isFinal = isPermanent(failure) || (isUsedUp && number >= action.retry.attempts)
     if (isFinal) return atItsTurn(run, turn, { kind: 'failed', error: failure, attempts: number })
-    const inTopic = action.retry.mode === 'topics' && isUsedUp && !(failure instanceof LeaseLost)
+    const inTopic = action.retry.mode === 'topics' && isUsedUp
     if (!inTopic) turn?.again()
-    if (failure instanceof LeaseLost) return { kind: 'lease-lost' }
     if (!isUsedUp) {
       number--
       continue
@@ -147,8 +162,9 @@ async function tryAgain(
   }
 }
 
-/** Tries before the message waited in a retry topic: of its first action, and of the element that this was at. */
-function triesBefore({ progress, route }: RouteRun, action: ActionPlan, element: number | undefined): number {
+/** Tries before the lease was lost, or before the message waited in a retry topic: of the action that this was at, and of its element. */
+function triesBefore({ resumed, progress, route }: RouteRun, action: ActionPlan, element: number | undefined): number {
+  if (resumed?.action === action) return element === undefined || element === resumed.values.length ? resumed.attempts : 0
   if (progress === undefined || action !== route.actions[0]) return 0
   return element === undefined || element === progress.elements ? progress.attempts : 0
 }
@@ -287,42 +303,6 @@ function outcomeOf(
   if (started !== undefined && 'error' in started) throw started.error
   const outcome = started === undefined ? action.action.run(scope, attempt) : started.result
   return isPromiseLike(outcome) ? assignment.settle(outcome, action.timeoutMs, attempt, guard) : outcome
-}
-
-/** Runs an action for each element in turn; an element that succeeded does not run again when a later one is retried. */
-export async function tryEach(run: RouteRun, action: ActionPlan): Promise<ActionEnd> {
-  let elements: readonly unknown[]
-  try {
-    elements = action.forEach?.read(run.scope) ?? []
-  } catch (error) {
-    return { kind: 'failed', error, attempts: 1 }
-  }
-  const values = valuesBefore(run, action)
-  run.values = values
-  const done = values.length
-  let skipped = 0
-  for (const [index, item] of elements.entries()) {
-    if (index < done) continue
-    const end = await tryAction(run, action, run.scope.withItem(item), index, undefined)
-    if (end.kind !== 'value') return end
-    if (end.value instanceof ActionSignal) {
-      if (end.value.kind === 'drop') return end
-      skipped++
-      run.execution.counters.skipped(end.value.reason)
-    }
-    values.push(end.value instanceof ActionSignal ? null : end.value)
-  }
-  return skipped > 0 && skipped === values.length ? { kind: 'skipped' } : { kind: 'value', value: values }
-}
-
-/** What the elements answered that were done before the message waited in a retry topic. All run again where the message does not say. */
-function valuesBefore({ progress, route, results }: RouteRun, action: ActionPlan): unknown[] {
-  const done = action === route.actions[0] ? (progress?.elements ?? 0) : 0
-  if (done === 0) return []
-  if (results === undefined || action.as === undefined) return new Array<unknown>(done).fill(null)
-  const kept = results[action.as]
-  delete results[action.as]
-  return Array.isArray(kept) && kept.length === done ? [...kept] : []
 }
 
 export function actionName(action: ActionPlan): string {

@@ -1,5 +1,5 @@
 import { type ActionPlan, ActionSignal, type RoutePlan } from '../compiler/plan.ts'
-import { actionName, type FirstTry, isPromiseLike, type RouteRun, tryAction, tryEach } from './action-run.ts'
+import { actionName, type FirstTry, isPromiseLike, type RouteRun, tryAction } from './action-run.ts'
 import { AttemptRun } from './attempt-run.ts'
 import type { ClaimGuard } from './claim-guard.ts'
 import { countEnd, type RouteCounters, type RouteEnd } from './counters.ts'
@@ -7,6 +7,7 @@ import type { DeadLetterCause } from './dead-letter.ts'
 import type { Delivery, RouteJob } from './delivery.ts'
 import { type Ending, endingOf } from './ending.ts'
 import { errorCause, type RunEnd, type Settlement } from './execution.ts'
+import { tryEach } from './for-each.ts'
 import { endGivenUp, type GivenUp, giveUp } from './give-up.ts'
 import type { MessageScope } from './message-scope.ts'
 import { type GuardedSteps, runOnce } from './once.ts'
@@ -129,6 +130,7 @@ function runOf(
     turn,
     seat,
     progress,
+    resumed: undefined,
     values: [],
     acted,
     skipped,
@@ -149,7 +151,7 @@ async function continueRoute(run: RouteRun, position: number, first: FirstTry | 
         ? await tryAction(run, action, scope, undefined, at === position ? first : undefined)
         : await tryEach(run, action)
     if (end.kind === 'released') return leaveRoute(run)
-    if (end.kind === 'lease-lost') return leaveRoute(run, at)
+    if (end.kind === 'lease-lost') return leaveRoute(run, { at, action, attempts: end.attempts })
     if (end.kind === 'moved') return moveRoute(run)
     if (end.kind === 'failed') {
       const given = givenUpAction(run, action, end.error, end.attempts)
@@ -196,13 +198,21 @@ function moveRoute(run: RouteRun): Settlement {
   return 'settled'
 }
 
-/** Ends before the actions have. `resumeAt`: another claim may go on with this action. */
-function leaveRoute(run: RouteRun, resumeAt?: number): Settlement {
+/** Ends before the actions have. `lost`: where the lease was lost; another claim may go on with this action. */
+function leaveRoute(run: RouteRun, lost?: { readonly at: number; readonly action: ActionPlan; readonly attempts: number }): Settlement {
   const { guard } = run
   if (guard === undefined) return 'released'
-  guard.actionsEnd =
-    resumeAt === undefined ? 'released' : { resume: async next => void (await continueRoute({ ...run, guard: next }, resumeAt, undefined)) }
+  guard.actionsEnd = lost === undefined ? 'released' : { resume: next => resumeRoute(run, next, lost) }
   return 'released'
+}
+
+async function resumeRoute(
+  run: RouteRun,
+  guard: ClaimGuard,
+  { at, action, attempts }: { readonly at: number; readonly action: ActionPlan; readonly attempts: number },
+): Promise<void> {
+  const resumed = { action, attempts, values: action.forEach === undefined ? [] : run.values }
+  await continueRoute({ ...run, guard, resumed }, at, undefined)
 }
 
 function givenUpAction(run: RouteRun, action: ActionPlan, error: unknown, attempts: number): GivenUp {

@@ -318,6 +318,64 @@ describe('a lease that is lost', () => {
     expect(harness.position()).toBe(1)
   })
 
+  it('in a `forEach` goes on with the element that it was at; those that are done do not run again, nor are tries forgotten', async () => {
+    const tries: string[] = []
+    const results: unknown[] = []
+    const { run, attempts } = holding()
+    const { harness, keys, counters } = once([])
+    const each: Run = (scope, attempt) => {
+      tries.push(`${attempt.element}.${attempt.number}`)
+      if (attempt.element !== 2) return `done ${attempt.element}`
+      if (attempt.number < 3) throw new Error('not yet')
+      return run(scope, attempt)
+    }
+    const forEach = { path: 'data.items', read: () => [0, 1, 2, 3] }
+    const actions = [
+      action(each, { forEach, as: 'each', timeoutMs: 1e9, retry: steadyRetry }),
+      action(noting(results, ({ results: { each: values } }) => values)),
+    ]
+    harness.processor.swap(subscription([route('r', actions, { idempotency: byKey })]))
+    harness.send('e', { key: 'a' })
+    await harness.clock.advance(1_000)
+    expect(tries).toEqual(['0.1', '1.1', '2.1', '2.2', '2.3'])
+    keys.mode = 'down'
+    await harness.clock.advance(31_000)
+    expect(attempts[0]?.signal.aborted).toBe(true)
+    keys.mode = 'async'
+    await harness.clock.advance(2_000)
+    expect(tries.slice(5)).toEqual(['2.3'])
+    attempts[1]?.end.resolve('done 2')
+    await harness.clock.settle()
+    expect(tries.slice(6)).toEqual(['3.1'])
+    expect(results).toEqual([['done 0', 'done 1', 'done 2', 'done 3']])
+    expect(counters().done).toBe(1)
+    expect(harness.position()).toBe(1)
+  })
+
+  it('while an action makes its last try gives the try back, and leaves it no more than `retry` says', async () => {
+    const numbers: number[] = []
+    const { run, attempts } = holding()
+    const { harness, keys } = once([])
+    const failing: Run = (scope, attempt) => {
+      numbers.push(attempt.number)
+      if (attempt.number === 1) throw new Error('not yet')
+      return run(scope, attempt)
+    }
+    const retry = { ...steadyRetry, attempts: 2 }
+    harness.processor.swap(subscription([route('r', [action(failing, { timeoutMs: 1e9, retry })], { idempotency: byKey })]))
+    harness.send('e', { key: 'a' })
+    await harness.clock.advance(1_000)
+    keys.mode = 'down'
+    await harness.clock.advance(31_000)
+    keys.mode = 'async'
+    await harness.clock.advance(2_000)
+    expect(numbers).toEqual([1, 2, 2])
+    attempts[1]?.end.reject(new Error('no'))
+    await harness.clock.runOut()
+    expect(numbers).toEqual([1, 2, 2])
+    expect(harness.letters).toHaveLength(1)
+  })
+
   it('to somebody who completes the key makes the message a duplicate', async () => {
     const { run, attempts } = holding()
     const { harness, keys, counters } = once([run])
