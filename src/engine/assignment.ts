@@ -47,7 +47,7 @@ export class Assignment {
   running = 0
   /** Of those that wait in lanes while the partition drains: how many may still start. */
   gaps = 0
-  /** Highest offset of a message that has started; while the partition drains, no message above it starts. */
+  /** Highest offset of a message that has begun; while the partition drains, no message above it starts. */
   furthest = -1
   paused = false
   /** A retry topic's partition waits until its next message is due; undoes that. */
@@ -60,7 +60,9 @@ export class Assignment {
   /** Messages wait in it for their next try: none starts before it is due. */
   readonly isRetry: boolean
   readonly #clock: Clock
+  /** What ends when it is released. */
   readonly #attempts = new Set<() => void>()
+  /** What ends when it drains. */
   readonly #waits = new Set<() => void>()
   readonly #idleWaiters = new Set<() => void>()
 
@@ -85,6 +87,16 @@ export class Assignment {
     return this.takesMessages || (this.state === 'draining' && !this.stopped && offset <= this.furthest)
   }
 
+  /** The message that has started may begin with its actions, now that it has its claim. */
+  mayBegin(offset: number): boolean {
+    return this.state === 'active' || this.mayStart(offset)
+  }
+
+  /** The message does something now. */
+  begins(offset: number): void {
+    if (offset > this.furthest) this.furthest = offset
+  }
+
   get isIdle(): boolean {
     return this.running === 0 && this.gaps === 0
   }
@@ -100,21 +112,23 @@ export class Assignment {
     return this.pause(resume => this.#clock.schedule(ms, resume))
   }
 
+  /** Waits before something is tried again that a message which has run depends on. False when the partition is released. */
+  waitOn(ms: number): Promise<boolean> {
+    if (this.state === 'released') return Promise.resolve(false)
+    return pauseIn(this.#attempts, resume => this.#clock.schedule(ms, resume))
+  }
+
   /** Waits until `resume` is called. `begin` answers with what undoes it, for when the partition drains: then this is false. */
   pause(begin: (resume: () => void) => Cancel): Promise<boolean> {
     if (this.state !== 'active') return Promise.resolve(false)
-    return new Promise(resolve => {
-      const cut = () => {
-        cancel()
-        this.#waits.delete(cut)
-        resolve(false)
-      }
-      const cancel = begin(() => {
-        this.#waits.delete(cut)
-        resolve(true)
-      })
-      this.#waits.add(cut)
-    })
+    return pauseIn(this.#waits, begin)
+  }
+
+  /** The same, also while it drains for as long as the message may begin then. */
+  async untilBegun(offset: number, begin: (resume: () => void) => Cancel): Promise<boolean> {
+    if (await this.pause(begin)) return true
+    if (!this.mayBegin(offset)) return false
+    return (await pauseIn(this.#attempts, begin)) && this.mayBegin(offset)
   }
 
   /**
@@ -193,4 +207,20 @@ export class Assignment {
     for (const resolve of this.#idleWaiters) resolve()
     this.#idleWaiters.clear()
   }
+}
+
+/** `cuts`: what ends it early. */
+function pauseIn(cuts: Set<() => void>, begin: (resume: () => void) => Cancel): Promise<boolean> {
+  return new Promise(resolve => {
+    const cut = () => {
+      cancel()
+      cuts.delete(cut)
+      resolve(false)
+    }
+    const cancel = begin(() => {
+      cuts.delete(cut)
+      resolve(true)
+    })
+    cuts.add(cut)
+  })
 }

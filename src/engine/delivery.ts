@@ -11,6 +11,8 @@ import type { Seat } from './seat.ts'
 export interface Delivery {
   readonly execution: Execution
   readonly assignment: Assignment
+  /** Of the record that was delivered. */
+  readonly offset: number
   readonly plan: SubscriptionPlan
   /** Its place in its lane, where messages can share batches. */
   readonly turn: LaneTurn | undefined

@@ -2,6 +2,8 @@ import type { RunEnd } from './execution.ts'
 
 /** Work that could not end at once. It ends some time, and never fails. */
 export interface Ending {
+  /** Nothing has been done so far: it waits for its claim. */
+  readonly waitsForClaim?: boolean
   /** Tells the one listener how it ended, once; at once where that is known already. */
   whenEnded(listener: (end: RunEnd) => void): void
 }

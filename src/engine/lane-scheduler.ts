@@ -76,12 +76,14 @@ export class LaneScheduler {
       this.#ready.push(newLane(assignment, record, ordering, [record]))
       return false
     }
+    const { furthest } = assignment
     assignment.furthest = record.offset
     const turn = this.#sharesBatches ? new LaneTurn(undefined) : undefined
     const seat = this.#seat
     const running = this.#started(assignment, record, turn, seat)
     if (running === undefined) return true
     if (running === 'too-early') throw new Error('a message that follows none cannot be too early')
+    if (running.waitsForClaim === true) assignment.furthest = furthest
     assignment.tracker.open(record.offset)
     this.#occupy(newLane(assignment, record, ordering, []), record, running, turn, seat)
     return false
@@ -221,6 +223,7 @@ export class LaneScheduler {
       lane.head = 0
     }
     if (running !== undefined) {
+      if (running.waitsForClaim === true) assignment.furthest = furthest
       this.#occupy(lane, record, running, turn, seat)
       return true
     }

@@ -8,6 +8,7 @@ import { errorCause, type RunEnd, type Settlement } from './execution.ts'
 import { contentCheck, type ScopedKey } from './idempotency-key.ts'
 import { askToClaim, type KeyWait, untilClaimed, untilCompleted } from './key-waits.ts'
 import type { ClaimAnswer, ClaimQuestion, CompletionQuestion, IdempotencyPort, KeyHolding } from './ports.ts'
+import type { StoreTraffic } from './store-traffic.ts'
 import { Whereabouts } from './whereabouts.ts'
 
 /** What a route does under its claim, and how it ends for what cannot be mended. */
@@ -52,6 +53,7 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
   #claimedAt = 0
   /** How the actions ended, while their completion is stored. */
   #end: RouteEnd | undefined
+  #hasBegun = false
   /** Made for what waits alone. */
   #whereabouts: Whereabouts | undefined
   #ended: RunEnd | undefined
@@ -75,9 +77,14 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
     return this.#plan.ttlMs
   }
 
+  get waitsForClaim(): boolean {
+    return !this.#hasBegun
+  }
+
   /** True: it has settled. */
   run(): boolean {
     let answer: ClaimAnswer | undefined
+    if (this.#store.isAway) return this.#wait(this.#runWhenClaimed(undefined))
     try {
       answer = this.#claim()
     } catch (error) {
@@ -89,6 +96,7 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
   }
 
   answered(answer: ClaimAnswer | boolean): void {
+    this.#store.answered(typeof answer === 'boolean' ? 'completion' : 'claim')
     let isSettled: boolean
     try {
       isSettled = typeof answer === 'boolean' ? this.#stored(answer) : this.#goOnWith(answer)
@@ -130,7 +138,8 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
   /** True: it has settled. Where it was away for the answer it needs its place again. */
   #goOnWith(answer: ClaimAnswer): boolean {
     if (answer === 'claimed') {
-      const mayAct = this.#whereabouts === undefined || (this.#job.delivery.assignment.state === 'active' && this.#whereabouts.enter())
+      const { assignment, offset } = this.#job.delivery
+      const mayAct = this.#whereabouts === undefined || (assignment.mayBegin(offset) && this.#whereabouts.enter())
       return mayAct ? this.#act() : this.#wait(this.#runWhenClaimed(answer))
     }
     if (answer === 'busy') return this.#wait(this.#runWhenClaimed(answer))
@@ -153,6 +162,7 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
     }
     if (isStored === false) return this.#wait(this.#complete(end, isStored))
     if (isStored === true) {
+      this.#store.answered('completion')
       countEnd(this.#job.counters, end)
       return true
     }
@@ -174,21 +184,30 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
   /** The key is completed already. */
   #leaveOut(check: string): 'settled' | Promise<Settlement> {
     const { counters, delivery, route, scope } = this.#job
-    if (check !== '' && this.check !== '' && check !== this.check)
+    if (check !== '' && this.check !== '' && check !== this.check) {
+      delivery.assignment.begins(delivery.offset)
       return this.#steps.refuse(this.#job, {
         type: 'idempotency-mismatch',
         message: `the key was completed with another event or other data: ${this.scope}${this.key}`,
         stack: undefined,
       })
+    }
     counters.duplicate++
     delivery.execution.ports.observer?.leftOut(route, scope.record, 'duplicate')
     return 'settled'
   }
 
-  /** Waits for the claim and for a place, and runs the actions; `resume`: goes on with them. */
-  async #runWhenClaimed(first: ClaimAnswer | Promise<ClaimAnswer>, resume?: (guard: ClaimGuard) => Promise<void>): Promise<Settlement> {
-    const whereabouts = this.#goAway('claiming')
-    const claim = await untilClaimed(this.#keyWait, first, this.#claimedAt, () => whereabouts.waitElsewhere())
+  /** Waits for the claim and for a place, and runs the actions; `resume`: goes on with them. `first` undefined: the store is away. */
+  async #runWhenClaimed(
+    first: ClaimAnswer | Promise<ClaimAnswer> | undefined,
+    resume?: (guard: ClaimGuard) => Promise<void>,
+  ): Promise<Settlement> {
+    const whereabouts = this.#placed()
+    if (first === undefined) {
+      this.owner = this.#port.nextOwner()
+      whereabouts.waitElsewhere()
+    } else whereabouts.goAway('claiming')
+    const claim = await untilClaimed(this.#keyWait, first, this.#claimedAt)
     if (typeof claim === 'object' && 'claimedAt' in claim) {
       const guard = this.#guard(claim.claimedAt)
       if (await this.#untilPlaced(whereabouts, guard)) return this.#goOn(guard, this.#start(guard, resume))
@@ -199,11 +218,12 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
     return claim === 'released' ? claim : this.#leaveOut(claim.check)
   }
 
-  /** Holds the claim until the actions may start; false: the partition is leaving. */
+  /** Holds the claim until the actions may start; false: they must not any more. */
   async #untilPlaced(whereabouts: Whereabouts, guard: ClaimGuard): Promise<boolean> {
     if (whereabouts.enter()) return true
     guard.hold()
-    return whereabouts.untilPlaced(this.#job.delivery.assignment)
+    const { assignment, offset } = this.#job.delivery
+    return whereabouts.untilPlaced(assignment, offset)
   }
 
   /** Waits for the actions, then completes or gives up the key. */
@@ -225,7 +245,7 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
       guard.end()
       this.#sayLost()
       if (delivery.assignment.state !== 'active') return 'released'
-      return this.#runWhenClaimed(this.#claimAgain(), end.resume)
+      return this.#runWhenClaimed(this.#store.isAway ? undefined : this.#claimAgain(), end.resume)
     }
     guard.release()
     if (end === undefined || end === 'released') return 'released'
@@ -272,8 +292,8 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
 
   get #keyWait(): KeyWait {
     const { delivery, route } = this.#job
-    const { assignment, execution } = delivery
-    return { execution, assignment, route: route.id, port: this.#port, holding: this.#holding }
+    const { assignment, execution, offset } = delivery
+    return { execution, assignment, offset, route: route.id, port: this.#port, holding: this.#holding, whereabouts: this.#placed() }
   }
 
   #guard(claimedAt: number): ClaimGuard {
@@ -281,6 +301,8 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
   }
 
   #start(guard: ClaimGuard, resume?: (guard: ClaimGuard) => Promise<void>): Promise<void> | undefined {
+    this.#hasBegun = true
+    this.#job.delivery.assignment.begins(this.#job.delivery.offset)
     try {
       return resume === undefined ? this.#steps.start(this.#job, guard) : resume(guard)
     } catch (error) {
@@ -289,11 +311,18 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
     }
   }
 
-  #goAway(to: 'claiming' | 'completing'): Whereabouts {
+  #goAway(to: 'claiming' | 'completing'): void {
+    this.#placed().goAway(to)
+  }
+
+  #placed(): Whereabouts {
     const { delivery, isAlone } = this.#job
-    this.#whereabouts ??= new Whereabouts(delivery.execution.places, delivery.seat, isAlone)
-    this.#whereabouts.goAway(to)
+    this.#whereabouts ??= new Whereabouts(this.#store, delivery.seat, isAlone)
     return this.#whereabouts
+  }
+
+  get #store(): StoreTraffic {
+    return this.#job.delivery.execution.places.store
   }
 }
 

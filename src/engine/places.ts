@@ -1,8 +1,6 @@
 import type { Clock } from './ports.ts'
 import type { Seat } from './seat.ts'
-
-/** Most messages that may wait for the idempotency store at once. */
-const mostWithStore = 1_024
+import { StoreTraffic } from './store-traffic.ts'
 
 /** Longest time that messages which come back start their actions before sockets, timers and heartbeats get their turn, in ms. */
 const turnMs = 8
@@ -15,17 +13,10 @@ export class Places {
   readonly #clock: Clock
   /** A place is free, or another message may ask for its claim. */
   readonly #onFree: () => void
+  /** Of its messages: those that wait for the idempotency store. */
+  readonly store: StoreTraffic
   #limit: number
   #taken = 0
-  /** Messages that wait for the store, or with a claim for a place. */
-  #withStore = 0
-  /** Those of them that have not started their actions. */
-  #claiming = 0
-  /**
-   * How many claims may be asked for ahead of the places: more while each finds a place at once, fewer when one has to wait. So no more keys are held than
-   * the actions keep up with.
-   */
-  #ahead: number
   /** Back from a wait, without a place yet, in order. */
   readonly #queue = new Set<Seat>()
   /** The turn's end on the monotonic clock; undefined while none has begun. */
@@ -34,24 +25,28 @@ export class Places {
   constructor(clock: Clock, limit: number, onFree: () => void) {
     this.#clock = clock
     this.#limit = limit
-    this.#ahead = limit
     this.#onFree = onFree
+    this.store = new StoreTraffic(clock, this)
   }
 
   /** What is above a smaller number ends what it is at. */
   resize(limit: number): void {
     this.#limit = limit
-    this.#ahead = Math.max(limit, this.#ahead)
-    this.#freed()
+    this.store.resized()
+    this.freed()
+  }
+
+  get limit(): number {
+    return this.#limit
+  }
+
+  get hasFree(): boolean {
+    return this.#taken < this.#limit && this.#queue.size === 0
   }
 
   /** Another message may start. */
   get isOpen(): boolean {
-    return this.#taken < this.#limit && this.#queue.size === 0 && this.#claiming < this.#ahead && this.#withStore < this.#mostWithStore
-  }
-
-  get #mostWithStore(): number {
-    return Math.max(mostWithStore, this.#limit)
+    return this.hasFree && this.store.isOpen
   }
 
   take(): void {
@@ -60,7 +55,7 @@ export class Places {
 
   leave(): void {
     this.#taken--
-    this.#freed()
+    this.freed()
   }
 
   /** Takes a place for what comes back from a wait. False: there is none now, or others wait for one. */
@@ -79,46 +74,8 @@ export class Places {
     this.#queue.delete(seat)
   }
 
-  /** A message waits for its claim, away from its place, until `claimEnds`. */
-  claimBegins(): void {
-    this.#claiming++
-    this.#withStore++
-  }
-
-  /** Its actions start, or it does not wait for the store any more. */
-  claimEnds(): void {
-    this.#claiming--
-    this.#withStore--
-  }
-
-  /** Somebody else has the key: others may be asked for. */
-  claimIsHeld(): void {
-    this.claimEnds()
-    this.#onFree()
-  }
-
-  /** A claim that was granted has found a place at once: others may be asked for. */
-  claimFits(): void {
-    this.#ahead = Math.min(this.#ahead + 1, this.#mostWithStore)
-    this.claimEnds()
-    this.#onFree()
-  }
-
-  /** A claim that was granted has to wait for a place. */
-  claimWaits(): void {
-    this.#ahead = Math.max(this.#limit, this.#ahead >> 1)
-  }
-
-  /** A message waits for its completion to be stored, away from its place, until `completionEnds`. */
-  completionBegins(): void {
-    this.#withStore++
-  }
-
-  completionEnds(): void {
-    this.#withStore--
-  }
-
-  #freed(): void {
+  /** A place is free, or the store lets others go ahead. */
+  freed(): void {
     // Asked for every message that settles at once: no iterator for nothing.
     if (this.#queue.size > 0) {
       for (const seat of this.#queue) {
@@ -128,6 +85,7 @@ export class Places {
         seat.placed()
       }
     }
+    this.store.serve()
     this.#onFree()
   }
 
@@ -138,7 +96,7 @@ export class Places {
       this.#turnEndsAt = now + turnMs
       this.#clock.yield(() => {
         this.#turnEndsAt = undefined
-        this.#freed()
+        this.freed()
       })
     }
     return now >= this.#turnEndsAt

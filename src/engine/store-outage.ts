@@ -14,13 +14,18 @@ export class StoreOutage {
   failed(error: unknown): void {
     const { counters, ports } = this.#execution
     counters.storeFailures++
-    if (this.#isBlocked) return
-    this.#isBlocked = true
-    if (counters.waitingForStore++ === 0)
+    if (this.begin())
       ports.log.error(
         { route: this.#route, error: errorCause(error).message },
         'the idempotency store does not answer: routes with `idempotency` wait for it',
       )
+  }
+
+  /** It waits, without having asked. True: it is the first one that does. */
+  begin(): boolean {
+    if (this.#isBlocked) return false
+    this.#isBlocked = true
+    return this.#execution.counters.waitingForStore++ === 0
   }
 
   answered(): void {

@@ -69,7 +69,8 @@ export class SubscriptionProcessor implements LimitMember {
       options.ports.clock,
       options.plan,
       options.ports.observer === undefined
-        ? (assignment, record, turn, seat) => runMessage({ execution: this.#execution, assignment, plan: this.#plan, turn, seat }, record)
+        ? (assignment, record, turn, seat) =>
+            runMessage({ execution: this.#execution, assignment, offset: record.offset, plan: this.#plan, turn, seat }, record)
         : this.#startObserved(options.ports.observer),
       (assignment, record, settlement, tookMs) => this.#ended(assignment, record, settlement, tookMs),
     )
@@ -230,7 +231,7 @@ export class SubscriptionProcessor implements LimitMember {
     return (assignment, record, turn, seat) => {
       const plan = this.#plan
       observer.started(plan, record)
-      const running = runMessage({ execution: this.#execution, assignment, plan, turn, seat }, record)
+      const running = runMessage({ execution: this.#execution, assignment, offset: record.offset, plan, turn, seat }, record)
       if (running === undefined) observer.ended(plan, record, 'settled')
       if (running === undefined || running === 'too-early') return running
       const ended = (settlement: Settlement): Settlement => {

@@ -9,13 +9,18 @@ export class KeysInMemory implements IdempotencyPort {
   readonly leaseMs = 30_000
   /** Who else there is: another instance on the same store. */
   readonly store: MemoryStore
-  /** `sync` answers at once, `async` a little later; `down` fails; `deaf` does what it is asked and the answer is lost. */
-  mode: 'sync' | 'async' | 'down' | 'deaf'
+  /**
+   * `sync` answers at once, `async` a little later, `slow` after 2 ms; `down` fails, `hung` after its time-out; `deaf` does what it is asked and the answer is
+   * lost.
+   */
+  mode: 'sync' | 'async' | 'slow' | 'down' | 'hung' | 'deaf'
   readonly asked: string[] = []
+  readonly #clock: Clock
   #owners = 0
 
   constructor(clock: Clock, mode: KeysInMemory['mode'] = 'sync') {
     const silent = () => {}
+    this.#clock = clock
     this.store = new MemoryStore({ log: { debug: silent, warn: silent }, now: () => clock.monotonic() })
     this.mode = mode
   }
@@ -38,7 +43,11 @@ export class KeysInMemory implements IdempotencyPort {
 
   release(holding: KeyHolding): void {
     this.asked.push('release')
-    if (this.mode !== 'down') this.store.release(holding)
+    if (!this.isAway) this.store.release(holding)
+  }
+
+  get isAway(): boolean {
+    return this.mode === 'down' || this.mode === 'hung'
   }
 
   /** Somebody else claims the key. */
@@ -62,13 +71,16 @@ export class KeysInMemory implements IdempotencyPort {
   ): Answer | undefined {
     this.asked.push(what)
     const { mode } = this
-    const answer = mode === 'down' ? undefined : ask.call(this.store, question)
+    const answer = this.isAway ? undefined : ask.call(this.store, question)
     if (mode === 'sync') return answer
-    queueMicrotask(() => {
+    const tell = () => {
       if (answer === undefined) question.failed(new Error('connection refused'))
       else if (mode === 'deaf') question.failed(new Error('timed out'))
       else question.answered(answer)
-    })
+    }
+    if (mode === 'slow') this.#clock.schedule(2, tell)
+    else if (mode === 'hung') this.#clock.schedule(5_000, tell)
+    else queueMicrotask(tell)
     return undefined
   }
 }
