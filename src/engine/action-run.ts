@@ -170,7 +170,7 @@ function triesBefore({ resumed, progress, route }: RouteRun, action: ActionPlan,
 }
 
 async function moveOn(
-  { execution, assignment, place, route, scope, results, values, gaveUp }: RouteRun,
+  { execution, assignment, seat, place, route, scope, results, values, gaveUp }: RouteRun,
   action: ActionPlan,
   element: number | undefined,
   failure: unknown,
@@ -181,6 +181,7 @@ async function moveOn(
   const end = await moveToRetryTopic(execution, {
     record: scope.record,
     assignment,
+    seat,
     topics: place.retryTopics,
     cause: { group: place.group, route: route.id, action: actionName(action), attempts, results: partial, ...errorCause(failure) },
     progress: { attempts, elements: element ?? 0, gaveUp },

@@ -3,23 +3,26 @@ import type { Assignment } from './assignment.ts'
 import { AttemptReleased } from './attempt-run.ts'
 import type { SubscriptionCounters } from './counters.ts'
 import { letterReference } from './dead-letter.ts'
-import { errorCause, untilWritten } from './execution.ts'
+import { errorCause } from './execution.ts'
 import type { DeadLetterRecord, EnginePorts } from './ports.ts'
+import type { Seat } from './seat.ts'
+import type { TopicWrites } from './topic-writes.ts'
 
-type Oversize = 'reference' | undefined
+/** A dead letter on its way. */
+export interface Letter {
+  readonly assignment: Assignment
+  /** The message that it is of. */
+  readonly record: SourceRecord
+  readonly letter: DeadLetterRecord
+  /** What becomes of one that is too large for its topic. */
+  readonly oversize: 'reference' | undefined
+}
 
 /** Letters that nobody waits for leave together this often, in ms: a request costs many times what a letter in it costs. */
 const gatherMs = 50
 
 /** What may be under way that no lane waits for. Should the process die, what came after it in its lanes is delivered again. */
 const aheadLimit = { letters: 1_000, bytes: 16 * 1024 * 1024 }
-
-/** What is known of a dead-letter topic. */
-interface TopicState {
-  hasTaken: boolean
-  /** Letters that could not be written and are tried again. */
-  failing: number
-}
 
 /**
  * Writes dead letters until the broker has them. Once a topic has taken one, lanes go on while further ones are on their way there, so that a key of
@@ -28,7 +31,9 @@ interface TopicState {
 export class DeadLetterWriter {
   readonly #ports: EnginePorts
   readonly #counters: SubscriptionCounters
-  readonly #topics = new Map<string, TopicState>()
+  readonly #writes: TopicWrites
+  /** Topics that have taken one. */
+  readonly #takers = new Set<string>()
   /** Letters under way that no lane waits for. */
   #letters = 0
   #bytes = 0
@@ -37,37 +42,37 @@ export class DeadLetterWriter {
   /** Of those that gather now. */
   #departure: Promise<void> | undefined
 
-  constructor(ports: EnginePorts, counters: SubscriptionCounters) {
+  constructor(ports: EnginePorts, counters: SubscriptionCounters, writes: TopicWrites) {
     this.#ports = ports
+    this.#writes = writes
     this.#counters = counters
   }
 
   mayGoAhead({ topic }: DeadLetterRecord): boolean {
-    const { hasTaken, failing } = this.#stateOf(topic)
-    return hasTaken && failing === 0 && this.#letters < aheadLimit.letters && this.#bytes < aheadLimit.bytes
+    return this.#takers.has(topic) && !this.#writes.isFailing(topic) && this.#letters < aheadLimit.letters && this.#bytes < aheadLimit.bytes
   }
 
-  /** False: the partition was given up first. Never rejects. */
-  write(assignment: Assignment, record: SourceRecord, letter: DeadLetterRecord, oversize: Oversize): Promise<boolean> {
-    return this.#untilWritten(assignment, record, letter, () => this.#send(letter, oversize))
+  /** False: the partition was given up first. `goesOn`: the message has more to do. Never rejects. */
+  write(letter: Letter, seat: Seat, goesOn: boolean): Promise<boolean> {
+    return this.#untilWritten(letter, seat, goesOn, () => this.#send(letter))
   }
 
   /** The same for a letter that no lane waits for: it may wait for others, to travel with them. */
-  async writeAhead(assignment: Assignment, record: SourceRecord, letter: DeadLetterRecord, oversize: Oversize): Promise<boolean> {
-    const bytes = letter.value?.length ?? 0
+  async writeAhead(letter: Letter): Promise<boolean> {
+    const bytes = letter.letter.value?.length ?? 0
     this.#letters++
     this.#bytes += bytes
-    const isWritten = await this.#untilWritten(assignment, record, letter, async () => {
+    const isWritten = await this.#untilWritten(letter, undefined, false, async () => {
       await this.#nextDeparture()
-      if (assignment.state === 'released') throw new AttemptReleased()
-      await this.#send(letter, oversize)
+      if (letter.assignment.state === 'released') throw new AttemptReleased()
+      await this.#send(letter)
     })
     this.#letters--
     this.#bytes -= bytes
     return isWritten
   }
 
-  async #send(letter: DeadLetterRecord, oversize: Oversize): Promise<void> {
+  async #send({ letter, oversize }: Letter): Promise<void> {
     try {
       await this.#ports.writeDeadLetter(letter)
     } catch (error) {
@@ -78,35 +83,22 @@ export class DeadLetterWriter {
   }
 
   async #untilWritten(
-    assignment: Assignment,
-    { topic: originalTopic, partition, offset }: SourceRecord,
-    { topic }: DeadLetterRecord,
+    { assignment, record: { topic: originalTopic, partition, offset }, letter: { topic } }: Letter,
+    seat: Seat | undefined,
+    goesOn: boolean,
     write: () => Promise<void>,
   ): Promise<boolean> {
-    const state = this.#stateOf(topic)
-    let hasFailed = false
-    const end = await untilWritten(this.#ports, assignment, write, (error, retryInMs) => {
-      if (!hasFailed) state.failing++
-      hasFailed = true
+    const failed = (error: unknown, retryInMs: number) => {
       this.#counters.deadLetterFailures++
       this.#ports.log.error(
         { topic, originalTopic, partition, offset, retryInMs, error: errorCause(error).message },
         'the dead letter could not be written; the message stays uncommitted and the write is tried again',
       )
-      return 'again'
-    })
-    if (hasFailed) state.failing--
-    if (end === 'written') state.hasTaken = true
-    return end === 'written'
-  }
-
-  #stateOf(topic: string): TopicState {
-    let state = this.#topics.get(topic)
-    if (state === undefined) {
-      state = { hasTaken: false, failing: 0 }
-      this.#topics.set(topic, state)
+      return 'again' as const
     }
-    return state
+    const end = await this.#writes.untilWritten({ topic, assignment, seat, goesOn, write, failed })
+    if (end === 'written') this.#takers.add(topic)
+    return end === 'written'
   }
 
   /** At once where none left lately. */

@@ -1,5 +1,4 @@
 import type { Assignment } from './assignment.ts'
-import { AttemptReleased } from './attempt-run.ts'
 import type { Batches } from './batch.ts'
 import type { Breakers } from './breaker.ts'
 import type { SubscriptionCounters } from './counters.ts'
@@ -9,7 +8,7 @@ import type { GivenUpLog } from './given-up-log.ts'
 import type { KeyScopes } from './idempotency-key.ts'
 import type { Places } from './places.ts'
 import type { EnginePorts } from './ports.ts'
-import { retryDelay } from './retry-delay.ts'
+import type { TopicWrites } from './topic-writes.ts'
 
 /** How a message or one of its routes ended: `settled` counts towards the commit, `released` does not: it will be delivered again. */
 export type Settlement = 'settled' | 'released'
@@ -25,35 +24,11 @@ export interface Execution {
   readonly batches: Batches
   readonly places: Places
   readonly keyScopes: KeyScopes
+  readonly writes: TopicWrites
   readonly deadLetters: DeadLetterWriter
   readonly givenUpLog: GivenUpLog
   /** Starts nothing more of the partition: `onFailure: stop`. */
   stopPartition(assignment: Assignment): void
-}
-
-/** Longest wait for one dead letter or retry to be acknowledged, in ms. */
-const writeTimeoutMs = 60_000
-
-const writeWaits = { backoff: 'exponential', delayMs: 500, maxDelayMs: 30_000, jitter: 'full' } as const
-
-/** Writes until the broker has acknowledged it, the partition is given up (`released`), or `failed` sees no sense in it. */
-export async function untilWritten(
-  ports: EnginePorts,
-  assignment: Assignment,
-  write: () => Promise<void>,
-  failed: (error: unknown, retryInMs: number) => 'again' | 'refused',
-): Promise<'written' | 'released' | 'refused'> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await assignment.settle(write(), writeTimeoutMs)
-      return 'written'
-    } catch (error) {
-      if (error instanceof AttemptReleased) return 'released'
-      const retryInMs = retryDelay(writeWaits, attempt, ports.random)
-      if (failed(error, retryInMs) === 'refused') return 'refused'
-      if (!(await assignment.wait(retryInMs))) return 'released'
-    }
-  }
 }
 
 /** What is said of a failure. Handlers throw what they like: whatever it is, this gives text and never throws. */

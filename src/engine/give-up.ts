@@ -2,12 +2,15 @@ import type { DeadLetterPolicy, SourceRecord } from '../compiler/plan.ts'
 import type { Assignment } from './assignment.ts'
 import { countEnd, type RouteCounters } from './counters.ts'
 import { type DeadLetterCause, deadLetterRecord } from './dead-letter.ts'
+import type { Letter } from './dead-letter-writer.ts'
 import type { Execution, RunEnd, Settlement } from './execution.ts'
 import type { DeadLetterRecord } from './ports.ts'
+import type { Seat } from './seat.ts'
 
 export interface GivenUp {
   readonly record: SourceRecord
   readonly assignment: Assignment
+  readonly seat: Seat
   readonly policy: DeadLetterPolicy
   readonly cause: DeadLetterCause
 }
@@ -16,12 +19,12 @@ export type GivenUpAs = 'dead-lettered' | 'failed'
 
 /**
  * Ends a message (or one route of it) that cannot be processed, as its policy says. A dead letter that cannot be written is tried again for
- * as long as the partition is ours: it is never counted as done. Answers what the caller counts.
+ * as long as the partition is ours: it is never counted as done. Answers what the caller counts. `goesOn`: the route does.
  */
-export async function giveUp(execution: Execution, given: GivenUp): Promise<GivenUpAs | 'released'> {
+export async function giveUp(execution: Execution, given: GivenUp, goesOn: boolean): Promise<GivenUpAs | 'released'> {
   const letter = announce(execution, given)
   if (typeof letter === 'string') return letter
-  return (await execution.deadLetters.write(given.assignment, given.record, letter, oversizeOf(given))) ? 'dead-lettered' : 'released'
+  return (await execution.deadLetters.write(letterOf(given, letter), given.seat, goesOn)) ? 'dead-lettered' : 'released'
 }
 
 /**
@@ -29,7 +32,6 @@ export async function giveUp(execution: Execution, given: GivenUp): Promise<Give
  * became of it, as dead-lettered also where the route has `earlier` dead letters.
  */
 export async function endGivenUp(execution: Execution, given: GivenUp, counters: RouteCounters, earlier?: GivenUpAs): Promise<RunEnd> {
-  const { assignment, record } = given
   const letter = announce(execution, given)
   const settle = (as: GivenUpAs | 'released'): Settlement => {
     if (as === 'released') return as
@@ -39,9 +41,8 @@ export async function endGivenUp(execution: Execution, given: GivenUp, counters:
   if (typeof letter === 'string') return settle(letter)
   const settled = (isWritten: boolean) => settle(isWritten ? 'dead-lettered' : 'released')
   const { deadLetters } = execution
-  if (deadLetters.mayGoAhead(letter))
-    return { settlement: deadLetters.writeAhead(assignment, record, letter, oversizeOf(given)).then(settled) }
-  return deadLetters.write(assignment, record, letter, oversizeOf(given)).then(settled)
+  if (deadLetters.mayGoAhead(letter)) return { settlement: deadLetters.writeAhead(letterOf(given, letter)).then(settled) }
+  return deadLetters.write(letterOf(given, letter), given.seat, false).then(settled)
 }
 
 /** Says what is given up and why. Answers the letter that is to be written, or the outcome where there is none. */
@@ -70,8 +71,8 @@ function announce(execution: Execution, { record, assignment, policy, cause }: G
   return 'released'
 }
 
-function oversizeOf({ policy }: GivenUp): 'reference' | undefined {
-  return policy.kind === 'topic' ? policy.oversize : undefined
+function letterOf({ assignment, record, policy }: GivenUp, letter: DeadLetterRecord): Letter {
+  return { assignment, record, letter, oversize: policy.kind === 'topic' ? policy.oversize : undefined }
 }
 
 function placeOf({ topic, partition, offset }: SourceRecord, { route, action, attempts, type }: DeadLetterCause): object {

@@ -143,14 +143,14 @@ function runUnmatched(delivery: Delivery, message: MessageScope): Ending | undef
 type Origin = Pick<DeadLetterCause, 'route' | 'action' | 'results'> & { readonly attempts?: number | undefined }
 
 function giveUpMessage(
-  { execution, assignment, plan }: Delivery,
+  { execution, assignment, plan, seat }: Delivery,
   record: SourceRecord,
   type: string,
   message: string,
   from: Origin = { route: undefined, action: undefined },
 ): Ending {
   const cause = { group: plan.group, ...from, attempts: from.attempts ?? 1, type, message, stack: undefined }
-  const given = { record, assignment, policy: plan.deadLetter, cause }
+  const given = { record, assignment, seat, policy: plan.deadLetter, cause }
   return endingOf(endGivenUp(execution, given, execution.counters.route(`${plan.name}/(none)`)))
 }
 

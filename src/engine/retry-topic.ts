@@ -1,8 +1,9 @@
 import type { RetryTopic, SourceRecord } from '../compiler/plan.ts'
 import type { Assignment } from './assignment.ts'
 import { type DeadLetterCause, deadLetterRecord, int32, int64, writtenResults } from './dead-letter.ts'
-import { type Execution, errorCause, untilWritten } from './execution.ts'
+import { type Execution, errorCause } from './execution.ts'
 import type { DeadLetterRecord } from './ports.ts'
+import type { Seat } from './seat.ts'
 
 /** Where a route goes on of which a part has run: its first action is the one that failed. */
 export interface RouteProgress {
@@ -18,6 +19,7 @@ export interface RouteProgress {
 export interface Retry {
   readonly record: SourceRecord
   readonly assignment: Assignment
+  readonly seat: Seat
   readonly topics: readonly RetryTopic[]
   readonly cause: DeadLetterCause
   readonly progress: RouteProgress
@@ -37,16 +39,18 @@ export const retryHeaders: readonly string[] = [attemptsHeader, dueHeader, first
  * large with its headers, or its results are), so that it has to wait where it is.
  */
 export async function moveToRetryTopic(execution: Execution, retry: Retry): Promise<'written' | 'released' | 'refused'> {
-  const { record, assignment, topics, cause, waitMs } = retry
+  const { record, assignment, seat, topics, cause, waitMs } = retry
   const topic = topics.find(({ longestMs }) => longestMs >= waitMs)?.topic ?? topics.at(-1)?.topic
   const isWhole = cause.results === undefined || writtenResults(cause.results) !== undefined
   if (topic === undefined || !isWhole) return 'refused'
   const letter = retryRecord(retry, topic, execution.ports.clock.now() + waitMs)
-  const end = await untilWritten(
-    execution.ports,
+  const end = await execution.writes.untilWritten({
+    topic,
     assignment,
-    () => execution.ports.writeRetry(letter),
-    (error, retryInMs) => {
+    seat,
+    goesOn: false,
+    write: () => execution.ports.writeRetry(letter),
+    failed: (error, retryInMs) => {
       execution.counters.retryTopicFailures++
       const isRefused = error instanceof Error && 'permanent' in error && error.permanent === true
       const { topic: originalTopic, partition, offset } = record
@@ -58,7 +62,7 @@ export async function moveToRetryTopic(execution: Execution, retry: Retry): Prom
       )
       return isRefused ? 'refused' : 'again'
     },
-  )
+  })
   if (end === 'written') execution.counters.retriesInTopics++
   return end
 }

@@ -157,7 +157,7 @@ async function continueRoute(run: RouteRun, position: number, first: FirstTry | 
       const given = givenUpAction(run, action, end.error, end.attempts)
       // Where the route goes on, or ends a claim, that has to be known.
       if (guard === undefined && !action.continueOnError) return endGivenUp(run.execution, given, run.counters, run.gaveUp)
-      const outcome = await giveUp(run.execution, given)
+      const outcome = await giveUp(run.execution, given, action.continueOnError)
       if (outcome === 'released') return leaveRoute(run)
       if (run.gaveUp !== 'dead-lettered') run.gaveUp = outcome
       if (action.continueOnError) continue
@@ -219,6 +219,7 @@ function givenUpAction(run: RouteRun, action: ActionPlan, error: unknown, attemp
   return {
     record: run.scope.record,
     assignment: run.assignment,
+    seat: run.seat,
     policy: action.deadLetter,
     cause: {
       group: run.place.group,
@@ -236,10 +237,11 @@ function refuseRoute(
   { delivery, route, scope, counters }: RouteJob,
   cause: Pick<DeadLetterCause, 'type' | 'message' | 'stack'>,
 ): Promise<RunEnd> {
-  const { execution, assignment, plan } = delivery
+  const { execution, assignment, plan, seat } = delivery
   const given = {
     record: scope.record,
     assignment,
+    seat,
     policy: route.deadLetter,
     cause: { group: plan.group, route: route.id, action: undefined, attempts: 1, ...cause },
   }

@@ -15,6 +15,7 @@ import type { LimitMember, MessageLimit } from './message-limit.ts'
 import { runMessage } from './message-run.ts'
 import type { EngineObserver } from './observer.ts'
 import type { ConsumerPort, EnginePorts, PartitionId } from './ports.ts'
+import { TopicWrites } from './topic-writes.ts'
 import { Window } from './window.ts'
 
 /** Longest wait for the commit that ends a partition or the run, in ms; without it, what is not committed is delivered again. */
@@ -80,12 +81,14 @@ export class SubscriptionProcessor implements LimitMember {
       moved: () => this.#commits.moved(),
       turned: () => this.#keepWindow(),
     })
+    const writes = new TopicWrites(options.ports)
     this.#execution = {
       ports: options.ports,
       counters: this.counters,
       places: this.#scheduler.places,
       keyScopes: new KeyScopes(),
-      deadLetters: new DeadLetterWriter(options.ports, this.counters),
+      writes,
+      deadLetters: new DeadLetterWriter(options.ports, this.counters, writes),
       givenUpLog: new GivenUpLog(options.ports.clock, options.ports.log),
       breakers: new Breakers(options.ports, this.counters),
       batches: new Batches(options.ports.clock, this.counters),

@@ -156,13 +156,16 @@ describe('what only waits has no place', () => {
       keys: fc.array(fc.integer({ min: 0, max: 5 }), { minLength: 1, maxLength: 25 }),
       /** Of each call in turn: whether it fails. */
       fails: fc.array(fc.boolean(), { minLength: 1, maxLength: 30 }),
+      /** At each step: whether the store is away, and the dead-letter topic. */
+      away: fc.array(fc.boolean(), { maxLength: 30 }),
+      lost: fc.array(fc.boolean(), { maxLength: 30 }),
       picks: fc.array(fc.nat(), { minLength: 1, maxLength: 20 }),
     })
     await fc.assert(
-      fc.asyncProperty(scenario, async ({ concurrency, guarded, breaker, routes, keys, fails, picks }) => {
+      fc.asyncProperty(scenario, async ({ concurrency, guarded, breaker, routes, keys, fails, away, lost, picks }) => {
         const crowd = new Crowd()
         const policies = {
-          ...patient,
+          timeoutMs: 1e9,
           retry: { ...steadyRetry, attempts: 3 },
           ...(breaker ? { breaker: { failures: 2, resetMs: 1_000 } } : {}),
         }
@@ -172,10 +175,22 @@ describe('what only waits has no place', () => {
           named.map(name => route(name, [action(crowd.run, policies)], guarded ? { idempotency: byData } : {})),
           { concurrency },
         )
-        const harness = new Harness(plan, { idempotency: clock => new KeysInMemory(clock, 'async') })
+        const made: { keys?: KeysInMemory } = {}
+        const state = { step: 0 }
+        const harness = new Harness(plan, {
+          idempotency: clock => {
+            made.keys = new KeysInMemory(clock, 'async')
+            return made.keys
+          },
+          writeDeadLetter: async () => {
+            if (lost[state.step] === true) throw new Error('no leader')
+          },
+        })
         harness.deliver(keys.map((key, index) => ({ key: `k${key}`, value: envelope('e', index) })))
         await harness.clock.settle()
         for (let step = 0; ; step++) {
+          state.step = step
+          if (made.keys !== undefined) made.keys.mode = away[step] === true ? 'down' : 'async'
           const call = crowd.calls[(picks[step % picks.length] ?? 0) % Math.max(1, crowd.calls.length)]
           if (call === undefined) {
             if (harness.clock.waits.length === 0) break
