@@ -1,10 +1,9 @@
 import type { SourceRecord } from '../compiler/plan.ts'
-import { AttemptReleased, AttemptTimeout } from './attempt-run.ts'
-import type { ClaimGuard } from './claim-guard.ts'
-import type { LaneTurn } from './lane-turn.ts'
+import { AttemptReleased } from './attempt-run.ts'
+import { Lanes } from './lanes.ts'
 import { OffsetTracker } from './offset-tracker.ts'
 import type { Cancel, Clock } from './ports.ts'
-import type { Seat } from './seat.ts'
+import { type Abortable, RunningAttempts, type Watch } from './running-attempts.ts'
 
 /**
  * `active`: takes messages. `draining`: waits for no retry, and starts only what fills the gaps below messages that have run already: without them
@@ -13,30 +12,12 @@ import type { Seat } from './seat.ts'
  */
 export type AssignmentState = 'active' | 'draining' | 'released'
 
-/** Messages of one lane, in order; the lane works on one at a time, but for those that go into one batch. */
-export interface Lane {
-  /** Undefined for lanes that no later message can share. */
-  readonly key: string | null | undefined
-  readonly assignment: Assignment
-  queue: SourceRecord[]
-  /** The next message in `queue`. */
-  head: number
-  /** Messages of it at work. */
-  running: number
-  /** The last of them; undefined where none can share a batch. */
-  last: LaneTurn | undefined
-  /** Of the messages at work. */
-  seat: Seat | undefined
-  /** The next message cannot go along with those at work. */
-  mustWait: boolean
-}
-
 /** One partition while this member has it: its progress, its lanes, and what runs or waits in it. */
 export class Assignment {
   readonly topic: string
   readonly partition: number
   readonly tracker = new OffsetTracker()
-  readonly lanes = new Map<string | null, Lane>()
+  readonly lanes = new Lanes()
   /** Delivered, not yet looked at. */
   backlog: { readonly records: readonly SourceRecord[]; next: number; readonly nextOffset: number }[] = []
   highWatermark = -1
@@ -60,9 +41,10 @@ export class Assignment {
   /** Messages wait in it for their next try: none starts before it is due. */
   readonly isRetry: boolean
   readonly #clock: Clock
-  /** What ends when it is released. */
-  readonly #attempts = new Set<() => void>()
-  /** What ends when it drains. */
+  readonly #attempts: RunningAttempts
+  /** Waits that end when it is released. */
+  readonly #lastWaits = new Set<() => void>()
+  /** Waits that end when it drains. */
   readonly #waits = new Set<() => void>()
   readonly #idleWaiters = new Set<() => void>()
 
@@ -71,6 +53,7 @@ export class Assignment {
     this.partition = partition
     this.isRetry = isRetry
     this.#clock = clock
+    this.#attempts = new RunningAttempts(clock)
   }
 
   get id(): string {
@@ -115,7 +98,7 @@ export class Assignment {
   /** Waits before something is tried again that a message which has run depends on. False when the partition is released. */
   waitOn(ms: number): Promise<boolean> {
     if (this.state === 'released') return Promise.resolve(false)
-    return pauseIn(this.#attempts, resume => this.#clock.schedule(ms, resume))
+    return pauseIn(this.#lastWaits, resume => this.#clock.schedule(ms, resume))
   }
 
   /** Waits until `resume` is called. `begin` answers with what undoes it, for when the partition drains: then this is false. */
@@ -128,49 +111,17 @@ export class Assignment {
   async untilBegun(offset: number, begin: (resume: () => void) => Cancel): Promise<boolean> {
     if (await this.pause(begin)) return true
     if (!this.mayBegin(offset)) return false
-    return (await pauseIn(this.#attempts, begin)) && this.mayBegin(offset)
+    return (await pauseIn(this.#lastWaits, begin)) && this.mayBegin(offset)
   }
 
-  /**
-   * A result, bounded by a time-out and by the partition's release: then `attempt` is aborted and the promise rejects with AttemptTimeout
-   * or AttemptReleased, or with what the guard says when its lease is lost. A result that comes later is ignored. `timeoutMs` undefined: somebody
-   * else watches the time.
-   */
-  settle(
-    result: PromiseLike<unknown>,
-    timeoutMs: number | undefined,
-    attempt?: { abort(reason: Error): void },
-    guard?: ClaimGuard,
-  ): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      let cancel: Cancel = () => {}
-      const end = () => {
-        cancel()
-        this.#attempts.delete(release)
-        guard?.forget(abort)
-      }
-      const abort = (reason: Error) => {
-        end()
-        attempt?.abort(reason)
-        reject(reason)
-      }
-      const release = () => abort(new AttemptReleased())
-      if (timeoutMs !== undefined) cancel = this.#clock.schedule(timeoutMs, () => abort(new AttemptTimeout(timeoutMs)))
-      guard?.watch(abort)
-      if (this.state === 'released') release()
-      else this.#attempts.add(release)
-      // A promise-like of somebody's own making may throw instead of rejecting: Promise.resolve turns that into a rejection.
-      Promise.resolve(result).then(
-        value => {
-          end()
-          resolve(value)
-        },
-        (error: unknown) => {
-          end()
-          reject(error)
-        },
-      )
-    })
+  /** A result, bounded by a time-out and by the partition's release (see RunningAttempts). */
+  settle(result: PromiseLike<unknown>, timeoutMs: number | undefined, attempt?: Abortable, guard?: Watch): Promise<unknown> {
+    if (this.state !== 'released') return this.#attempts.settle(result, timeoutMs, attempt, guard)
+    const reason = new AttemptReleased()
+    attempt?.abort(reason)
+    // Whatever becomes of it is nobody's concern.
+    Promise.resolve(result).catch(() => {})
+    return Promise.reject(reason)
   }
 
   /** Calls back once when the partition drains, unless it is cancelled before. */
@@ -191,8 +142,9 @@ export class Assignment {
   release(): void {
     this.drain()
     this.state = 'released'
-    for (const abort of this.#attempts) abort()
-    this.#attempts.clear()
+    this.#attempts.abortAll()
+    for (const cut of this.#lastWaits) cut()
+    this.#lastWaits.clear()
     this.noteIdle()
   }
 

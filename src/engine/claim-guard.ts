@@ -1,5 +1,6 @@
 import type { RouteEnd } from './counters.ts'
 import type { Cancel, Clock, IdempotencyPort, KeyHolding } from './ports.ts'
+import type { Abortable, Watch } from './running-attempts.ts'
 
 /** The lease on the key ran out or somebody else has the key: the attempt's outcome no longer counts, and no further action starts. */
 export class LeaseLost extends Error {
@@ -19,13 +20,13 @@ export type GuardedEnd = RouteEnd | 'released' | { readonly resume: (guard: Clai
  * A claim that has been granted, for as long as its lease holds. The lease counts from when the claim was sent: the store can only have started
  * it later. It is renewed every third of it once somebody waits under it; until then the clock is looked at before each action.
  */
-export class ClaimGuard {
+export class ClaimGuard implements Watch {
   readonly #clock: Clock
   readonly #port: IdempotencyPort
   readonly #leaseMs: number
   readonly #holding: KeyHolding
   /** Made for what waits alone. */
-  #attempts: Set<(reason: Error) => void> | undefined
+  #attempts: Set<Abortable> | undefined
   #endsAt: number
   #lost = false
   #ended = false
@@ -52,14 +53,14 @@ export class ClaimGuard {
     if (this.#cancel === undefined && !this.#ended) this.#wake()
   }
 
-  /** Calls `lose` once if the lease is lost before `forget`. */
-  watch(lose: (reason: Error) => void): void {
+  /** Aborts it once if the lease is lost before `forget`. */
+  watch(attempt: Abortable): void {
     this.#attempts ??= new Set()
-    this.#attempts.add(lose)
+    this.#attempts.add(attempt)
   }
 
-  forget(lose: (reason: Error) => void): void {
-    this.#attempts?.delete(lose)
+  forget(attempt: Abortable): void {
+    this.#attempts?.delete(attempt)
   }
 
   /** The renewal that is under way, if there is one. It never rejects. */
@@ -116,7 +117,7 @@ export class ClaimGuard {
     this.#cancel?.()
     const reason = new LeaseLost()
     if (this.#attempts === undefined) return
-    for (const lose of this.#attempts) lose(reason)
+    for (const attempt of [...this.#attempts]) attempt.abort(reason)
     this.#attempts.clear()
   }
 }

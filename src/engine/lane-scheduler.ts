@@ -1,8 +1,9 @@
 import type { Ordering, RoutePlan, SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
-import type { Assignment, Lane } from './assignment.ts'
+import type { Assignment } from './assignment.ts'
 import type { Ending } from './ending.ts'
 import type { Settlement } from './execution.ts'
 import { LaneTurn } from './lane-turn.ts'
+import type { Lane } from './lanes.ts'
 import type { Started } from './message-run.ts'
 import { Places } from './places.ts'
 import type { Clock } from './ports.ts'
@@ -22,7 +23,7 @@ const turnMs = 8
 
 /**
  * Lets messages of one key run one after the other and different keys side by side, with the actions of at most `concurrency` lanes running (see Places).
- * A lane exists only while something of its key runs or waits: messages that settle at once never make one. Several messages of a lane are at
+ * A lane is in use only while something of its key runs or waits: messages that settle at once never make one. Several messages of a lane are at
  * work only where they go into one batch.
  */
 export class LaneScheduler {
@@ -64,16 +65,20 @@ export class LaneScheduler {
 
   /** Takes the partition's next message. True when it settled at once, false when `ended` will be called. */
   take(assignment: Assignment, record: SourceRecord, ordering: Ordering): boolean {
-    const lane = laneOf(assignment, record, ordering)
-    if (lane !== undefined) {
+    const { lanes } = assignment
+    // Where no lane is in use the key is not even looked at.
+    const known = lanes.areResting ? undefined : lanes.of(record, ordering)
+    if (known?.state === 'used') {
       assignment.tracker.open(record.offset)
-      lane.queue.push(record)
-      if (lane.head === lane.queue.length - 1 && mayGoAlong(lane)) this.#advance(lane)
+      known.queue.push(record)
+      if (known.head === known.queue.length - 1 && mayGoAlong(known)) this.#advance(known)
       return false
     }
     if (!this.places.isOpen) {
       assignment.tracker.open(record.offset)
-      this.#ready.push(newLane(assignment, record, ordering, [record]))
+      const lane = lanes.begin(assignment, record, ordering, known)
+      lane.queue.push(record)
+      this.#ready.push(lane)
       return false
     }
     const { furthest } = assignment
@@ -85,13 +90,13 @@ export class LaneScheduler {
     if (running === 'too-early') throw new Error('a message that follows none cannot be too early')
     if (running.waitsForClaim === true) assignment.furthest = furthest
     assignment.tracker.open(record.offset)
-    this.#occupy(newLane(assignment, record, ordering, []), record, running, turn, seat)
+    this.#occupy(lanes.begin(assignment, record, ordering, known), record, running, turn, seat)
     return false
   }
 
   /** Takes out what has not started and must not start any more. Call once the partition takes no more messages; lanes with gaps to fill go on. */
   discard(assignment: Assignment): readonly SourceRecord[] {
-    const lanes = new Set(assignment.lanes.values())
+    const lanes = new Set(assignment.lanes.inUse())
     for (const lane of this.#ready) if (lane.assignment === assignment) lanes.add(lane)
     const discarded: SourceRecord[] = []
     assignment.gaps = 0
@@ -161,7 +166,7 @@ export class LaneScheduler {
     lane.last = undefined
     this.#gathering.delete(lane)
     if (lane.head < lane.queue.length) this.#ready.push(lane)
-    else if (lane.key !== undefined) lane.assignment.lanes.delete(lane.key)
+    else lane.assignment.lanes.rest(lane)
   }
 
   #fill(): void {
@@ -185,7 +190,7 @@ export class LaneScheduler {
       if (lane.running > 0 && !mayGoAlong(lane)) return
       const record = lane.queue[lane.head]
       if (record === undefined) {
-        if (lane.running === 0 && lane.key !== undefined) assignment.lanes.delete(lane.key)
+        if (lane.running === 0) assignment.lanes.rest(lane)
         return
       }
       // Its messages are about to be discarded.
@@ -251,32 +256,6 @@ export class LaneScheduler {
   #yield(): void {
     this.#yielded = true
     this.#turnEndsAt ??= this.#beginTurn(this.#clock.monotonic())
-  }
-}
-
-/** The lane at work or waiting that the record belongs to. Where there are no lanes, the key is not even looked at. */
-function laneOf(assignment: Assignment, record: SourceRecord, ordering: Ordering): Lane | undefined {
-  if (assignment.lanes.size === 0) return undefined
-  const key = laneKey(record, ordering)
-  return key === undefined ? undefined : assignment.lanes.get(key)
-}
-
-function newLane(assignment: Assignment, record: SourceRecord, ordering: Ordering, queue: SourceRecord[]): Lane {
-  const key = laneKey(record, ordering)
-  const lane: Lane = { key, assignment, queue, head: 0, running: 0, last: undefined, seat: undefined, mustWait: false }
-  if (key !== undefined) assignment.lanes.set(key, lane)
-  return lane
-}
-
-/** Null: records without a key share one lane a partition. Undefined: a lane of the message's own. */
-function laneKey(record: SourceRecord, ordering: Ordering): string | null | undefined {
-  switch (ordering) {
-    case 'key':
-      return record.key === null ? null : record.key.toString('latin1')
-    case 'partition':
-      return null
-    case 'none':
-      return undefined
   }
 }
 

@@ -212,7 +212,20 @@ describe('lanes', () => {
     }
     expect(started).toEqual(['a0', 'b0', 'a1', 'b1', 'a2', 'b2'])
     expect(harness.position()).toBe(6)
-    expect([...harness.processor.assignments].map(({ lanes }) => lanes.size)).toEqual([0])
+    expect([...harness.processor.assignments].map(({ lanes }) => lanes.inUse())).toEqual([[]])
+  })
+
+  it('keys that do not come again are forgotten, and start anew when they do', async () => {
+    const handled: unknown[] = []
+    const harness = new Harness(subscription([route('r', [action(noting(handled, ({ data }) => data, Promise.resolve()))])]))
+    const [assignment] = harness.processor.assignments
+    for (let round = 0; round < 2; round++) {
+      for (let key = 0; key < 3_000; key++) harness.send('e', `${key}.${round}`, `key-${key}`)
+      await harness.clock.settle()
+      expect(assignment?.lanes.size).toBeLessThan(300)
+    }
+    expect(new Set(handled).size).toBe(6_000)
+    expect(harness.position()).toBe(6_000)
   })
 
   it('thousands of messages waiting in one lane all run, in order', async () => {

@@ -1,0 +1,112 @@
+import { AttemptReleased, AttemptTimeout } from './attempt-run.ts'
+import type { Cancel, Clock } from './ports.ts'
+
+/** Can be told that its outcome no longer counts. */
+export interface Abortable {
+  abort(reason: Error): void
+}
+
+/** Tells attempts that wait under it when what it stands for is lost. */
+export interface Watch {
+  watch(attempt: Abortable): void
+  forget(attempt: Abortable): void
+}
+
+interface Running {
+  /** Where it stands among those that run; -1: it does not run. */
+  place: number
+  abort(reason: Error): void
+}
+
+/**
+ * The attempts of one partition that are waited for. A list in which each knows its place: a Set with as much coming and going keeps nearly all that was
+ * ever in it until the next full garbage collection, since V8 links each table that a Set has outgrown to the next one.
+ */
+export class RunningAttempts {
+  readonly #clock: Clock
+  readonly #running: Running[] = []
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /**
+   * A result, bounded by a time-out and by `abortAll`: then `attempt` is aborted and the promise rejects with AttemptTimeout or AttemptReleased, or with
+   * what the guard says when its lease is lost. A result that comes later is ignored. `timeoutMs` undefined: somebody else watches the time.
+   */
+  settle(
+    result: PromiseLike<unknown>,
+    timeoutMs: number | undefined,
+    attempt: Abortable | undefined,
+    guard: Watch | undefined,
+  ): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const running = new RunningAttempt(this.#running, resolve, reject, attempt, guard)
+      running.begin(result, timeoutMs, this.#clock)
+    })
+  }
+
+  abortAll(): void {
+    for (const attempt of [...this.#running]) attempt.abort(new AttemptReleased())
+  }
+}
+
+class RunningAttempt implements Running {
+  place = -1
+  readonly #all: Running[]
+  readonly #resolve: (value: unknown) => void
+  readonly #reject: (reason: unknown) => void
+  readonly #attempt: Abortable | undefined
+  readonly #guard: Watch | undefined
+  #cancel: Cancel | undefined
+
+  constructor(
+    all: Running[],
+    resolve: (value: unknown) => void,
+    reject: (reason: unknown) => void,
+    attempt: Abortable | undefined,
+    guard: Watch | undefined,
+  ) {
+    this.#all = all
+    this.#resolve = resolve
+    this.#reject = reject
+    this.#attempt = attempt
+    this.#guard = guard
+  }
+
+  begin(result: PromiseLike<unknown>, timeoutMs: number | undefined, clock: Clock): void {
+    this.place = this.#all.push(this) - 1
+    if (timeoutMs !== undefined) this.#cancel = clock.schedule(timeoutMs, () => this.abort(new AttemptTimeout(timeoutMs)))
+    this.#guard?.watch(this)
+    // A promise-like of somebody's own making may throw instead of rejecting: Promise.resolve turns that into a rejection.
+    Promise.resolve(result).then(
+      value => {
+        this.#end()
+        this.#resolve(value)
+      },
+      (error: unknown) => {
+        this.#end()
+        this.#reject(error)
+      },
+    )
+  }
+
+  abort(reason: Error): void {
+    if (this.place < 0) return
+    this.#end()
+    this.#attempt?.abort(reason)
+    this.#reject(reason)
+  }
+
+  #end(): void {
+    if (this.place < 0) return
+    const last = this.#all.pop()
+    if (last !== undefined && last !== this) {
+      this.#all[this.place] = last
+      last.place = this.place
+    }
+    this.place = -1
+    this.#cancel?.()
+    this.#guard?.forget(this)
+  }
+}
