@@ -3,7 +3,7 @@ import { AttemptReleased } from './attempt-run.ts'
 import { Lanes } from './lanes.ts'
 import { OffsetTracker } from './offset-tracker.ts'
 import type { Cancel, Clock } from './ports.ts'
-import { type Abortable, RunningAttempts, type Watch } from './running-attempts.ts'
+import { type Abortable, RunningAttempts, type Waiter, type Watch } from './running-attempts.ts'
 
 /**
  * `active`: takes messages. `draining`: waits for no retry, and starts only what fills the gaps below messages that have run already: without them
@@ -114,14 +114,21 @@ export class Assignment {
     return (await pauseIn(this.#lastWaits, begin)) && this.mayBegin(offset)
   }
 
-  /** A result, bounded by a time-out and by the partition's release (see RunningAttempts). */
+  /** Waits for a result, at most until the partition is released (see RunningAttempts). */
+  follow(result: PromiseLike<unknown>, timeoutMs: number | undefined, waiter: Waiter, attempt?: Abortable, guard?: Watch): void {
+    if (this.state !== 'released') this.#attempts.follow(result, timeoutMs, waiter, attempt, guard)
+    else {
+      const reason = new AttemptReleased()
+      attempt?.abort(reason)
+      // Whatever becomes of it is nobody's concern.
+      Promise.resolve(result).catch(() => {})
+      waiter.rejected(reason)
+    }
+  }
+
+  /** As a promise. */
   settle(result: PromiseLike<unknown>, timeoutMs: number | undefined, attempt?: Abortable, guard?: Watch): Promise<unknown> {
-    if (this.state !== 'released') return this.#attempts.settle(result, timeoutMs, attempt, guard)
-    const reason = new AttemptReleased()
-    attempt?.abort(reason)
-    // Whatever becomes of it is nobody's concern.
-    Promise.resolve(result).catch(() => {})
-    return Promise.reject(reason)
+    return new Promise((resolved, rejected) => this.follow(result, timeoutMs, { resolved, rejected }, attempt, guard))
   }
 
   /** Calls back once when the partition drains, unless it is cancelled before. */

@@ -1,5 +1,6 @@
 import type { RoutePlan, SubscriptionPlan } from '../compiler/plan.ts'
 import type { Assignment } from './assignment.ts'
+import type { ClaimGuard } from './claim-guard.ts'
 import type { RouteCounters } from './counters.ts'
 import type { Execution } from './execution.ts'
 import type { LaneTurn } from './lane-turn.ts'
@@ -30,4 +31,8 @@ export interface RouteJob {
   readonly progress: RouteProgress | undefined
   /** The message has no other route: it leaves its place to another message while it waits for the store. */
   readonly isAlone: boolean
+  /** Runs the actions. True: they have ended already. Under a claim, `guard.actionsEnd` says how. */
+  start(guard: ClaimGuard | undefined): boolean
+  /** Of actions that have not ended at once. Rejects with a fault of our own. */
+  untilEnded(): Promise<void>
 }

@@ -1,6 +1,7 @@
 import { type ActionPlan, ActionSignal, type RoutePlan } from '../compiler/plan.ts'
 import { actionName, type FirstTry, isPromiseLike, type RouteRun, tryAction } from './action-run.ts'
 import { AttemptRun } from './attempt-run.ts'
+import type { Breaker } from './breaker.ts'
 import type { ClaimGuard } from './claim-guard.ts'
 import { countEnd, type RouteCounters, type RouteEnd } from './counters.ts'
 import type { DeadLetterCause } from './dead-letter.ts'
@@ -12,6 +13,7 @@ import { endGivenUp, type GivenUp, giveUp } from './give-up.ts'
 import type { MessageScope } from './message-scope.ts'
 import { type GuardedSteps, runOnce } from './once.ts'
 import type { RouteProgress } from './retry-topic.ts'
+import type { Waiter } from './running-attempts.ts'
 
 /**
  * Runs a route on a message. Synchronous (undefined: settled) as long as no action waits and none fails: the hot path of broadcasts
@@ -26,27 +28,24 @@ export function runRoute(
   isAlone = true,
 ): Ending | undefined {
   const { execution, turn } = delivery
-  const counters = execution.counters.route(route.id)
   // Messages of a lane that share a batch share its place.
-  const job: RouteJob = { delivery, route, scope, counters, progress, isAlone: isAlone && turn === undefined }
+  const job = new RouteStart(delivery, route, scope, execution.counters.route(route.id), progress, isAlone && turn === undefined)
   try {
     if (route.when !== undefined && !route.when(scope)) {
-      counters.filtered++
+      job.counters.filtered++
       return undefined
     }
     const wrong = route.schema?.check(scope.data) ?? null
     if (wrong !== null) return endingOf(refuseRoute(job, { type: 'invalid-data', message: wrong, stack: undefined }))
     if (route.idempotency !== undefined) return runOnce(job, route.idempotency, guardedSteps)
-    const running = startActions(job, undefined)
-    // The function is made for what waits alone.
-    return running === undefined ? undefined : endingOf(running.catch(error => refuseFault(job, error)))
+    return job.start(undefined) ? undefined : job
   } catch (error) {
     return endingOf(refuseFault(job, error))
   }
 }
 
 const guardedSteps: GuardedSteps = {
-  start: (job, guard) => startActions(job, guard)?.then(ignore),
+  start: (job, guard) => (job.start(guard) ? undefined : job.untilEnded()),
   refuse: (job, cause) => refuseRoute(job, cause).then(settlementOf),
   fault: refuseFault,
 }
@@ -62,51 +61,157 @@ function refuseFault(job: RouteJob, error: unknown): Promise<RunEnd> {
   return refuseRoute(job, cause)
 }
 
-/** Under a claim, `guard.actionsEnd` says more of the end than the answer. */
-function startActions(job: RouteJob, guard: ClaimGuard | undefined): Promise<RunEnd> | undefined {
-  const { delivery, route, counters, progress } = job
-  const { execution } = delivery
-  // A replayed message brings the results of the actions that do not run again.
-  const results: Record<string, unknown> | undefined = route.keepsResults
-    ? Object.assign(Object.create(null), job.scope.results)
-    : undefined
-  const scope = results === undefined ? job.scope : job.scope.withResults(results)
-  let acted = 0
-  let skipped = 0
-  for (let position = 0; position < route.actions.length; position++) {
-    const action = route.actions[position]
-    if (action === undefined) break
-    if (action.when !== undefined && !action.when(scope)) continue
-    const breaker = execution.breakers.of(route.id, action)
-    const mustWait = guard?.isLost === true || breaker?.isOpen === true || action.action.batch !== undefined || progress !== undefined
-    let outcome: unknown
-    let first: FirstTry | undefined
-    if (!mustWait && action.forEach === undefined) {
-      const attempt = new AttemptRun(scope, route, action.position, undefined, 1, delivery.plan.broker)
-      try {
-        outcome = action.action.run(scope, attempt)
-        if (isPromiseLike(outcome)) first = { attempt, result: outcome }
-      } catch (error) {
-        first = { attempt, error }
-      }
+/**
+ * One route on one message: its actions at their first try, for as long as they succeed. Where one has to wait, it waits for that alone, without a promise
+ * of its own; what fails, or has to wait for more, goes on in `continueRoute`. Under a claim, `guard.actionsEnd` says more of the end.
+ */
+class RouteStart implements RouteJob, Ending, Waiter {
+  readonly delivery: Delivery
+  readonly route: RoutePlan
+  readonly scope: MessageScope
+  readonly counters: RouteCounters
+  readonly progress: RouteProgress | undefined
+  readonly isAlone: boolean
+  #guard: ClaimGuard | undefined
+  #results: Record<string, unknown> | undefined
+  /** With the results. */
+  #scope: MessageScope
+  #position = 0
+  #acted = 0
+  #skipped = 0
+  /** The one that is waited for. */
+  #attempt: AttemptRun | undefined
+  #dropped = false
+  #ended: RunEnd | undefined
+  #listener: ((end: RunEnd) => void) | undefined
+  #failed: ((error: unknown) => void) | undefined
+
+  constructor(
+    delivery: Delivery,
+    route: RoutePlan,
+    scope: MessageScope,
+    counters: RouteCounters,
+    progress: RouteProgress | undefined,
+    isAlone: boolean,
+  ) {
+    this.delivery = delivery
+    this.route = route
+    this.scope = scope
+    this.counters = counters
+    this.progress = progress
+    this.isAlone = isAlone
+    this.#scope = scope
+  }
+
+  /** True: the actions have ended. */
+  start(guard: ClaimGuard | undefined): boolean {
+    this.#guard = guard
+    if (this.route.keepsResults) {
+      // A replayed message brings the results of the actions that do not run again.
+      this.#results = Object.assign(Object.create(null), this.scope.results)
+      this.#scope = this.scope.withResults(this.#results ?? {})
     }
-    if (mustWait || first !== undefined || action.forEach !== undefined)
-      return continueRoute(runOf(job, scope, results, guard, acted, skipped), position, first)
-    breaker?.succeeded()
-    if (outcome instanceof ActionSignal) {
-      if (outcome.kind === 'drop') {
-        endActions(counters, guard, 'dropped')
-        return undefined
+    return this.#run()
+  }
+
+  whenEnded(listener: (end: RunEnd) => void): void {
+    if (this.#ended === undefined) this.#listener = listener
+    else listener(this.#ended)
+  }
+
+  /** Rejects where it fails by a fault of our own. */
+  untilEnded(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#failed = reject
+      this.whenEnded(() => resolve())
+    })
+  }
+
+  resolved(value: unknown): void {
+    try {
+      const action = this.route.actions[this.#position]
+      if (action !== undefined) this.#take(action, this.#breakerOf(action), value)
+      this.#position++
+      if (!this.#run()) return
+    } catch (error) {
+      this.#fault(error)
+      return
+    }
+    this.delivery.turn?.leave('settled')
+    this.#tell('settled')
+  }
+
+  rejected(error: unknown): void {
+    const attempt = this.#attempt
+    if (attempt !== undefined) this.#goOn({ attempt, error })
+  }
+
+  #run(): boolean {
+    const { delivery, route, progress } = this
+    for (; this.#position < route.actions.length && !this.#dropped; this.#position++) {
+      const action = route.actions[this.#position]
+      if (action === undefined) break
+      if (action.when !== undefined && !action.when(this.#scope)) continue
+      const breaker = this.#breakerOf(action)
+      const waitsForMore = action.action.batch !== undefined || action.forEach !== undefined || progress !== undefined
+      const isHindered = this.#guard?.isLost === true || breaker?.isOpen === true || delivery.assignment.state === 'released'
+      if (waitsForMore || isHindered) return this.#goOn(undefined)
+      const attempt = new AttemptRun(this.#scope, route, action.position, undefined, 1, delivery.plan.broker)
+      let outcome: unknown
+      try {
+        outcome = action.action.run(this.#scope, attempt)
+      } catch (error) {
+        return this.#goOn({ attempt, error })
       }
-      execution.counters.skipped(outcome.reason)
-      skipped++
-    } else {
-      acted++
-      if (results !== undefined && action.as !== undefined) results[action.as] = outcome
+      if (isPromiseLike(outcome)) {
+        this.#guard?.hold()
+        this.#attempt = attempt
+        delivery.assignment.follow(outcome, action.timeoutMs, this, attempt, this.#guard)
+        return false
+      }
+      this.#take(action, breaker, outcome)
+    }
+    endActions(this.counters, this.#guard, this.#dropped ? 'dropped' : wholeEnd(this.#acted, this.#skipped))
+    return true
+  }
+
+  /** What an action that succeeded has answered. */
+  #take(action: ActionPlan, breaker: Breaker | undefined, value: unknown): void {
+    breaker?.succeeded()
+    if (!(value instanceof ActionSignal)) {
+      this.#acted++
+      if (this.#results !== undefined && action.as !== undefined) this.#results[action.as] = value
+    } else if (value.kind === 'drop') this.#dropped = true
+    else {
+      this.delivery.execution.counters.skipped(value.reason)
+      this.#skipped++
     }
   }
-  endActions(counters, guard, wholeEnd(acted, skipped))
-  return undefined
+
+  #breakerOf(action: ActionPlan): Breaker | undefined {
+    return this.delivery.execution.breakers.of(this.route.id, action)
+  }
+
+  /** Without an attempt that has been made, the action at hand is still to be tried. Answers that the route has not ended. */
+  #goOn(first: FirstTry | undefined): false {
+    const run = runOf(this, this.#scope, this.#results, this.#guard, this.#acted, this.#skipped)
+    continueRoute(run, this.#position, first).then(
+      end => this.#tell(end),
+      (error: unknown) => this.#fault(error),
+    )
+    return false
+  }
+
+  #tell(end: RunEnd): void {
+    this.#ended = end
+    this.#listener?.(end)
+  }
+
+  /** Of our own. */
+  #fault(error: unknown): void {
+    if (this.#failed !== undefined) this.#failed(error)
+    else void refuseFault(this, error).then(end => this.#tell(end))
+  }
 }
 
 function runOf(
@@ -256,5 +361,3 @@ function settlementOf(end: RunEnd): Settlement | Promise<Settlement> {
 function wholeEnd(acted: number, skipped: number): 'done' | 'skipped' {
   return acted === 0 && skipped > 0 ? 'skipped' : 'done'
 }
-
-function ignore(): void {}

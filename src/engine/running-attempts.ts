@@ -6,6 +6,12 @@ export interface Abortable {
   abort(reason: Error): void
 }
 
+/** Is told of a result, once: never before it has been asked for to the end. */
+export interface Waiter {
+  resolved(value: unknown): void
+  rejected(reason: unknown): void
+}
+
 /** Tells attempts that wait under it when what it stands for is lost. */
 export interface Watch {
   watch(attempt: Abortable): void
@@ -31,19 +37,17 @@ export class RunningAttempts {
   }
 
   /**
-   * A result, bounded by a time-out and by `abortAll`: then `attempt` is aborted and the promise rejects with AttemptTimeout or AttemptReleased, or with
-   * what the guard says when its lease is lost. A result that comes later is ignored. `timeoutMs` undefined: somebody else watches the time.
+   * Waits for a result, for `timeoutMs` at most, and until `abortAll`: then `attempt` is aborted and the waiter is told AttemptTimeout or AttemptReleased,
+   * or what the guard says when its lease is lost. A result that comes later is ignored. `timeoutMs` undefined: somebody else watches the time.
    */
-  settle(
+  follow(
     result: PromiseLike<unknown>,
     timeoutMs: number | undefined,
+    waiter: Waiter,
     attempt: Abortable | undefined,
     guard: Watch | undefined,
-  ): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const running = new RunningAttempt(this.#running, resolve, reject, attempt, guard)
-      running.begin(result, timeoutMs, this.#clock)
-    })
+  ): void {
+    new RunningAttempt(this.#running, waiter, attempt, guard).begin(result, timeoutMs, this.#clock)
   }
 
   abortAll(): void {
@@ -54,22 +58,14 @@ export class RunningAttempts {
 class RunningAttempt implements Running {
   place = -1
   readonly #all: Running[]
-  readonly #resolve: (value: unknown) => void
-  readonly #reject: (reason: unknown) => void
+  readonly #waiter: Waiter
   readonly #attempt: Abortable | undefined
   readonly #guard: Watch | undefined
   #cancel: Cancel | undefined
 
-  constructor(
-    all: Running[],
-    resolve: (value: unknown) => void,
-    reject: (reason: unknown) => void,
-    attempt: Abortable | undefined,
-    guard: Watch | undefined,
-  ) {
+  constructor(all: Running[], waiter: Waiter, attempt: Abortable | undefined, guard: Watch | undefined) {
     this.#all = all
-    this.#resolve = resolve
-    this.#reject = reject
+    this.#waiter = waiter
     this.#attempt = attempt
     this.#guard = guard
   }
@@ -81,25 +77,23 @@ class RunningAttempt implements Running {
     // A promise-like of somebody's own making may throw instead of rejecting: Promise.resolve turns that into a rejection.
     Promise.resolve(result).then(
       value => {
-        this.#end()
-        this.#resolve(value)
+        if (this.#end()) this.#waiter.resolved(value)
       },
       (error: unknown) => {
-        this.#end()
-        this.#reject(error)
+        if (this.#end()) this.#waiter.rejected(error)
       },
     )
   }
 
   abort(reason: Error): void {
-    if (this.place < 0) return
-    this.#end()
+    if (!this.#end()) return
     this.#attempt?.abort(reason)
-    this.#reject(reason)
+    this.#waiter.rejected(reason)
   }
 
-  #end(): void {
-    if (this.place < 0) return
+  /** False: it has ended before. */
+  #end(): boolean {
+    if (this.place < 0) return false
     const last = this.#all.pop()
     if (last !== undefined && last !== this) {
       this.#all[this.place] = last
@@ -108,5 +102,6 @@ class RunningAttempt implements Running {
     this.place = -1
     this.#cancel?.()
     this.#guard?.forget(this)
+    return true
   }
 }

@@ -277,6 +277,7 @@ describe('deadLetter: none', () => {
         { key: 'b', value: envelope('e', 'bad') },
         { key: 'c', value: envelope('e', 'waits for a place') },
       ])
+      await harness.clock.settle()
       slow.resolve(null)
       await harness.clock.advance(1_000)
       expect(started).toEqual(['slow', 'bad'])
