@@ -24,7 +24,7 @@ export interface Lane {
 }
 
 /** So many lanes may rest besides as many as are in use. */
-const mostResting = 256
+const mostResting = 1_024
 
 /**
  * The lanes of one partition. One that has nothing to do rests for a while instead of being removed: keys come again, and a Map with as much coming and

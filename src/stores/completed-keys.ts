@@ -1,4 +1,5 @@
 import type { Completion, Holding } from './idempotency-store.ts'
+import { KeyFilter, KeyHashes } from './key-filter.ts'
 import { ScopedKeys } from './scoped-keys.ts'
 
 type Key = Pick<Holding, 'scope' | 'key'>
@@ -9,15 +10,37 @@ type Completed = number | { readonly endsAt: number; readonly check: string }
 /** What an entry costs beside its key and check: the key's header and its place in the map, right after that has grown. Measured: 46 to 75. */
 const entryBytes = 100
 
+/** Keys that were completed in one stretch of time. Most that are asked for are new, and the map is not asked for them: that costs many times what the filter does. */
+class Generation {
+  readonly keys = new ScopedKeys<Completed>()
+  bytes = 0
+  readonly #filter: KeyFilter
+
+  constructor(maxBytes: number) {
+    this.#filter = new KeyFilter(Math.max(32, 2 ** Math.ceil(Math.log2((8 * maxBytes) / entryBytes))))
+  }
+
+  /** `hash`: the key's. */
+  get(key: Key, hash: number): Completed | undefined {
+    return this.#filter.mayHave(hash) ? this.keys.get(key) : undefined
+  }
+
+  set(key: Key, hash: number, completed: Completed): void {
+    this.#filter.add(hash)
+    this.keys.set(key, completed)
+    this.bytes += entryBytes + key.key.length + (typeof completed === 'number' ? 0 : completed.check.length)
+  }
+}
+
 /**
  * Completed keys in memory, in two generations: when the younger one is full the older one is forgotten and the younger takes its place; what is asked for
  * moves to the younger. So the longest unused keys go first, at the cost of one map entry a key: lists that keep every key in order
  * take twice the time, most of it the garbage collector's.
  */
 export class CompletedKeys {
-  #young = new ScopedKeys<Completed>()
-  #old = new ScopedKeys<Completed>()
-  #youngBytes = 0
+  #young: Generation
+  #old: Generation
+  readonly #hashes = new KeyHashes()
   readonly #generationBytes: number
   readonly #now: () => number
   /** Keys were forgotten that had not run out. */
@@ -27,16 +50,19 @@ export class CompletedKeys {
     this.#generationBytes = maxBytes / 2
     this.#now = now
     this.#onForgotten = onForgotten
+    this.#young = new Generation(this.#generationBytes)
+    this.#old = new Generation(0)
   }
 
   /** The check of a key that is completed and has not run out. */
   checkOf(key: Key): string | undefined {
-    let completed = this.#young.get(key)
+    const hash = this.#hashes.of(key)
+    let completed = this.#young.get(key, hash)
     const isYoung = completed !== undefined
-    if (!isYoung) completed = this.#old.get(key)
+    if (!isYoung) completed = this.#old.get(key, hash)
     if (completed === undefined) return undefined
     if (endOf(completed) <= this.#now()) return undefined
-    if (!isYoung) this.#add(key, completed)
+    if (!isYoung) this.#add(key, hash, completed)
     return typeof completed === 'number' ? '' : completed.check
   }
 
@@ -44,26 +70,23 @@ export class CompletedKeys {
     const { ttlMs, check } = completion
     // A whole number takes no object of its own.
     const endsAt = Math.ceil(this.#now() + ttlMs)
-    this.#add(completion, check === '' ? endsAt : { endsAt, check })
+    this.#add(completion, this.#hashes.of(completion), check === '' ? endsAt : { endsAt, check })
   }
 
   clear(): void {
-    this.#young = new ScopedKeys()
-    this.#old = new ScopedKeys()
-    this.#youngBytes = 0
+    this.#young = new Generation(this.#generationBytes)
+    this.#old = new Generation(0)
   }
 
-  #add(key: Key, completed: Completed): void {
-    this.#young.set(key, completed)
-    this.#youngBytes += entryBytes + key.key.length + (typeof completed === 'number' ? 0 : completed.check.length)
-    if (this.#youngBytes < this.#generationBytes) return
+  #add(key: Key, hash: number, completed: Completed): void {
+    this.#young.set(key, hash, completed)
+    if (this.#young.bytes < this.#generationBytes) return
     const forgotten = this.#old
     this.#old = this.#young
-    this.#young = new ScopedKeys()
-    this.#youngBytes = 0
+    this.#young = new Generation(this.#generationBytes)
     const now = this.#now()
-    for (const [key, completed] of forgotten) {
-      if (endOf(completed) <= now || this.#old.get(key) !== undefined) continue
+    for (const [key, completed] of forgotten.keys) {
+      if (endOf(completed) <= now || this.#old.keys.get(key) !== undefined) continue
       this.#onForgotten()
       return
     }

@@ -1,45 +1,13 @@
 import type { Holding } from './idempotency-store.ts'
 
-/**
- * Tells of most keys that they were never added, out of few bytes (a Bloom filter with two bits a key). Whoever picks keys that look alike to it
- * only makes it useless for them: then it is asked in vain.
- */
-export class KeyFilter {
-  readonly #words: Int32Array
-  /** Of the bits, whose number is a power of two. */
-  readonly #mask: number
-  /** The scope that was asked for last, and its hash: there are few. */
+type Key = Pick<Holding, 'scope' | 'key'>
+
+/** Hashes of keys. There are few scopes: that of the last one is kept. */
+export class KeyHashes {
   #scope = ''
   #scopeHash = seed
 
-  /** `size`: a power of two, from 32. */
-  constructor(size: number) {
-    this.#words = new Int32Array(size / 32)
-    this.#mask = size - 1
-  }
-
-  /** False: it was never added. */
-  mayHave(key: Pick<Holding, 'scope' | 'key'>): boolean {
-    const first = this.#hashOf(key)
-    if (!this.#has(first)) return false
-    return this.#has(secondOf(first))
-  }
-
-  add(key: Pick<Holding, 'scope' | 'key'>): void {
-    this.#addHash(this.#hashOf(key))
-  }
-
-  /** Scope and key in one text. */
-  addWhole(text: string): void {
-    this.#addHash(mixed(hashed(seed, text)))
-  }
-
-  #addHash(first: number): void {
-    this.#set(first)
-    this.#set(secondOf(first))
-  }
-
-  #hashOf({ scope, key }: Pick<Holding, 'scope' | 'key'>): number {
+  of({ scope, key }: Key): number {
     if (scope !== this.#scope) {
       this.#scope = scope
       this.#scopeHash = hashed(seed, scope)
@@ -47,16 +15,42 @@ export class KeyFilter {
     return mixed(hashed(this.#scopeHash, key))
   }
 
-  #has(hash: number): boolean {
-    const bit = hash & this.#mask
-    return ((this.#words[bit >>> 5] ?? 0) & (1 << (bit & 31))) !== 0
+  /** Of scope and key in one text. */
+  ofWhole(text: string): number {
+    return mixed(hashed(seed, text))
+  }
+}
+
+/**
+ * Tells of most keys that they were never added, out of few bytes: a Bloom filter with two bits a key, both in one word, so that a look costs one access to
+ * memory. Whoever picks keys that look alike to it only makes it useless for them: then it is asked in vain.
+ */
+export class KeyFilter {
+  readonly #words: Int32Array
+  /** Of the words, whose number is a power of two. */
+  readonly #mask: number
+
+  /** `bits`: a power of two, from 32. */
+  constructor(bits: number) {
+    this.#words = new Int32Array(bits / 32)
+    this.#mask = this.#words.length - 1
   }
 
-  #set(hash: number): void {
-    const bit = hash & this.#mask
-    const at = bit >>> 5
-    this.#words[at] = (this.#words[at] ?? 0) | (1 << (bit & 31))
+  /** False: it was never added. */
+  mayHave(hash: number): boolean {
+    const bits = bitsOf(hash)
+    return ((this.#words[hash & this.#mask] ?? 0) & bits) === bits
   }
+
+  add(hash: number): void {
+    const at = hash & this.#mask
+    this.#words[at] = (this.#words[at] ?? 0) | bitsOf(hash)
+  }
+}
+
+function bitsOf(hash: number): number {
+  const bits = mixed(hash ^ 0x9e3779b9)
+  return (1 << (bits & 31)) | (1 << ((bits >>> 5) & 31))
 }
 
 /** FNV-1a, by UTF-16 unit. */
@@ -73,8 +67,4 @@ function mixed(hash: number): number {
   let bits = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35)
   return bits ^ (bits >>> 16)
-}
-
-function secondOf(first: number): number {
-  return mixed(first ^ 0x9e3779b9)
 }

@@ -1,8 +1,8 @@
 import type { ClassicLevel } from 'classic-level'
 import type { Holding } from './idempotency-store.ts'
-import { KeyFilter } from './key-filter.ts'
+import { KeyFilter, KeyHashes } from './key-filter.ts'
 
-/** 8 MiB: with some 5 million keys one in 50 new ones is looked up in vain, with 20 million one in five, with far more nearly all. */
+/** 8 MiB: with some 5 million keys one in 40 new ones is looked up in vain, with 20 million one in five, with far more nearly all. */
 const filterBits = 2 ** 26
 
 /** A database with more of them is looked up for every key: reading them all would take long, and help little. */
@@ -17,6 +17,7 @@ const readAtOnce = 1_000
  */
 export class KnownKeys {
   readonly #filter = new KeyFilter(filterBits)
+  readonly #hashes = new KeyHashes()
   #isWhole = false
   #closed = false
   /** Every key has been read. Never rejects: a database that cannot be read is one that can have any key. */
@@ -28,11 +29,11 @@ export class KnownKeys {
   }
 
   mayHave(key: Pick<Holding, 'scope' | 'key'>): boolean {
-    return !this.#isWhole || this.#filter.mayHave(key)
+    return !this.#isWhole || this.#filter.mayHave(this.#hashes.of(key))
   }
 
   add(key: Pick<Holding, 'scope' | 'key'>): void {
-    this.#filter.add(key)
+    this.#filter.add(this.#hashes.of(key))
   }
 
   /** To be called before the database is closed. */
@@ -50,7 +51,7 @@ export class KnownKeys {
           this.#isWhole = true
           return
         }
-        for (const key of some) this.#filter.addWhole(key.slice(prefix.length))
+        for (const key of some) this.#filter.add(this.#hashes.ofWhole(key.slice(prefix.length)))
       }
     } finally {
       await keys.close()

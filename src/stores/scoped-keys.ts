@@ -16,10 +16,6 @@ export class ScopedKeys<Value> {
     else keys.set(key, value)
   }
 
-  delete({ scope, key }: ScopedKey): void {
-    this.#scopes.get(scope)?.delete(key)
-  }
-
   *[Symbol.iterator](): Iterator<readonly [ScopedKey, Value]> {
     for (const [scope, keys] of this.#scopes) for (const [key, value] of keys) yield [{ scope, key }, value]
   }

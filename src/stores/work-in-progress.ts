@@ -4,13 +4,21 @@ import { ScopedKeys } from './scoped-keys.ts'
 interface Lease extends Holding {
   /** On the process's monotonic clock, in ms. */
   readonly endsAt: number
+  isOver: boolean
 }
 
+/** So many leases that are over stay in the map besides as many as are not. */
+const mostOver = 1_024
+
 /**
- * Claims of one process, for stores that serve one: what it works on is gone with it, so that it need not be written anywhere.
+ * Claims of one process, for stores that serve one: what it works on is gone with it, so that it need not be written anywhere. Leases that are over leave
+ * the map many at a time: one with as much coming and going keeps nearly all that was ever in it until the next full garbage collection.
  */
 export class WorkInProgress {
-  readonly #leases = new ScopedKeys<Lease>()
+  #leases = new ScopedKeys<Lease>()
+  /** In the map, and how many of them are over. */
+  #count = 0
+  #over = 0
   /** Not among the others yet: often it is completed before there is another, and a map that is emptied with every message costs more than all else. */
   #youngest: Lease | undefined
   readonly #now: () => number
@@ -22,11 +30,11 @@ export class WorkInProgress {
   /** True where the key is the caller's now. */
   claim({ scope, key, owner, leaseMs }: Holding & { readonly leaseMs: number }): boolean {
     const now = this.#now()
-    const claimed: Lease = { scope, key, owner, endsAt: now + leaseMs }
+    const claimed: Lease = { scope, key, owner, endsAt: now + leaseMs, isOver: false }
     const lease = this.#leaseOn(claimed)
     if (lease !== undefined && lease.owner !== owner && lease.endsAt > now) return false
     if (lease !== undefined) this.#forget(lease)
-    if (this.#youngest !== undefined) this.#leases.set(this.#youngest, this.#youngest)
+    if (this.#youngest !== undefined) this.#keep(this.#youngest)
     this.#youngest = claimed
     return true
   }
@@ -50,13 +58,30 @@ export class WorkInProgress {
     if (lease !== undefined) this.#forget(lease)
   }
 
+  #keep(lease: Lease): void {
+    this.#leases.set(lease, lease)
+    this.#count++
+  }
+
   #forget(lease: Lease): void {
-    if (lease === this.#youngest) this.#youngest = undefined
-    else this.#leases.delete(lease)
+    if (lease === this.#youngest) {
+      this.#youngest = undefined
+      return
+    }
+    lease.isOver = true
+    this.#over++
+    if (this.#over <= mostOver + this.#count / 2) return
+    const leases = this.#leases
+    this.#leases = new ScopedKeys()
+    this.#count = 0
+    this.#over = 0
+    for (const [, kept] of leases) if (!kept.isOver) this.#keep(kept)
   }
 
   #leaseOn(holding: Holding): Lease | undefined {
     const youngest = this.#youngest
-    return youngest !== undefined && youngest.key === holding.key && youngest.scope === holding.scope ? youngest : this.#leases.get(holding)
+    if (youngest !== undefined && youngest.key === holding.key && youngest.scope === holding.scope) return youngest
+    const lease = this.#leases.get(holding)
+    return lease?.isOver === true ? undefined : lease
   }
 }
