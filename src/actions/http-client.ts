@@ -73,12 +73,13 @@ function redirect(call: Call, request: HttpRequest, to: URL, name: string): Prom
   if (call.redirects >= mostRedirects) throw new HttpFailure(`${name}: more than ${mostRedirects} redirects`, { permanent: true })
   if (!/^https?:$/.test(to.protocol) || !isSecure || to.username !== '' || to.password !== '')
     throw new HttpFailure(`${name}: redirected to an address that is not followed (${to.protocol}//${to.host})`, { permanent: true })
-  // What the file says to one host, such as a token, is not for another one.
+  // What proves something to one host, such as a token or a signature, is not for another one.
   const headers = to.origin === from.origin ? request.headers : forStrangers(request.headers)
   return follow({ ...call, redirects: call.redirects + 1 }, { ...request, url: to.href, headers })
 }
 
-const harmless = ['content-type', 'user-agent', 'accept']
+/** The idempotency key among them: it opens nothing, and the call must not lose what keeps it from happening twice. */
+const harmless = ['content-type', 'user-agent', 'accept', 'idempotency-key']
 
 function forStrangers(headers: HttpRequest['headers']): HttpRequest['headers'] {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => harmless.includes(name)))

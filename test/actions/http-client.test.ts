@@ -147,14 +147,22 @@ describe('what may be called', () => {
     }
   })
 
-  test('a redirect to another host takes no token along, and one that would change the call is not followed', async () => {
+  test('a redirect to another host takes the idempotency key along but no token and no signature, and one that would change the call is not followed', async () => {
     const answer = (status: number) => (request: IncomingMessage, response: ServerResponse, port: number) => {
       if (request.url !== '/orders') response.end('there')
       else response.writeHead(status, { location: `http://localhost:${port}/elsewhere` }).end()
     }
-    const headers = { authorization: 'Bearer token', 'x-api-key': 'key', 'content-type': 'application/json' }
+    const headers = {
+      authorization: 'Bearer token',
+      'x-api-key': 'key',
+      'webhook-signature': 'v1,signature',
+      'content-type': 'application/json',
+      'idempotency-key': 'orders-0-7',
+    }
     const moved = await setup(answer(308))
     await moved.send({ headers })
+    expect(moved.seen[1]?.headers).toMatchObject({ 'content-type': 'application/json', 'idempotency-key': 'orders-0-7' })
+    expect(moved.seen[1]?.headers).not.toHaveProperty('webhook-signature')
     expect(moved.seen[1]).toMatchObject({ path: '/elsewhere', method: 'POST', body: '{}' })
     expect(moved.seen[1]?.headers).not.toHaveProperty('authorization')
     expect(moved.seen[1]?.headers).not.toHaveProperty('x-api-key')
