@@ -25,8 +25,8 @@ export interface ProcessorOptions {
   readonly plan: SubscriptionPlan
   readonly ports: EnginePorts
   readonly counters?: SubscriptionCounters
-  /** Longest wait for running work when partitions are revoked, in ms. */
-  readonly rebalanceMs: number
+  /** Longest wait for running work when partitions are revoked, in ms; asked each time. */
+  readonly rebalanceMs: () => number
   /** Shared with the other subscriptions of the run; undefined: no limit. */
   readonly limit?: MessageLimit | undefined
 }
@@ -51,7 +51,7 @@ export class SubscriptionProcessor implements LimitMember {
   readonly #window = new Window()
   readonly #commits: CommitCadence
   readonly #assignments = new Map<string, Assignment>()
-  readonly #rebalanceMs: number
+  readonly #rebalanceMs: () => number
   readonly #limit: MessageLimit | undefined
   #plan: SubscriptionPlan
   #consumer: ConsumerPort | undefined
@@ -150,7 +150,7 @@ export class SubscriptionProcessor implements LimitMember {
   async revoked(partitions: readonly PartitionId[], lost: boolean): Promise<void> {
     const leaving = partitions.flatMap(({ topic, partition }) => this.#assignments.get(`${topic}/${partition}`) ?? [])
     if (lost) for (const assignment of leaving) assignment.gone = true
-    await this.#drainAssignments(leaving, lost ? 0 : this.#rebalanceMs)
+    await this.#drainAssignments(leaving, lost ? 0 : this.#rebalanceMs())
     if (!lost) await this.#withinLimit(this.#commits.commit(leaving), lastCommitMs)
     for (const assignment of leaving) {
       assignment.gone = true

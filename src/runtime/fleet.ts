@@ -10,9 +10,10 @@ export type MakeRunner = (plan: SubscriptionPlan, counters: SubscriptionCounters
 export class Fleet {
   readonly #runners = new Map<string, SubscriptionRunner>()
   readonly #make: MakeRunner
-  readonly #restartGraceMs: number
+  readonly #restartGraceMs: () => number
 
-  constructor(make: MakeRunner, restartGraceMs: number) {
+  /** `restartGraceMs`: how long the running work of a consumer that stops for an edit may take. */
+  constructor(make: MakeRunner, restartGraceMs: () => number) {
     this.#make = make
     this.#restartGraceMs = restartGraceMs
   }
@@ -56,6 +57,6 @@ export class Fleet {
   async #retire(name: string): Promise<void> {
     const runner = this.#runners.get(name)
     this.#runners.delete(name)
-    await runner?.stop(this.#restartGraceMs)
+    await runner?.stop(this.#restartGraceMs())
   }
 }

@@ -110,7 +110,7 @@ class Router implements RunningRouter {
         config: () => this.#generation().project.router,
         onJoined: () => this.#noteJoined(),
       }),
-      config.shutdown.rebalanceMs,
+      () => this.#generation().project.router.shutdown.rebalanceMs,
     )
     this.#parts = { ports, brokers, server, inspector, fleet, keys, watch: undefined }
     this.#settings.started(config)

@@ -44,7 +44,7 @@ export function runnersOver(
         writeDeadLetter: record => broker.produce(record),
         writeRetry: record => broker.produce(record),
       },
-      rebalanceMs: config.shutdown.rebalanceMs,
+      rebalanceMs: () => parts.config().shutdown.rebalanceMs,
       limit,
       onJoined: () => parts.onJoined(),
       hasOwnKeys: () => keys.isUnshared,

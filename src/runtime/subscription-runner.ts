@@ -13,7 +13,7 @@ export interface RunnerOptions {
   readonly ports: EnginePorts
   /** Counters of an earlier runner of the same subscription: totals go on over a restart of the consumer. */
   readonly counters?: SubscriptionCounters | undefined
-  readonly rebalanceMs: number
+  readonly rebalanceMs: () => number
   readonly limit?: MessageLimit | undefined
   readonly onJoined: () => void
   /** The keys of routes with `idempotency` are known to this process only. */

@@ -67,7 +67,7 @@ function startProcessor(plan: SubscriptionPlan, clock: VirtualClock, recorder: R
   const processor: SubscriptionProcessor = new SubscriptionProcessor({
     plan,
     counters,
-    rebalanceMs: 0,
+    rebalanceMs: () => 0,
     ports: {
       clock,
       // The longest wait that jitter allows.

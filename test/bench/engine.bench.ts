@@ -34,7 +34,7 @@ function processor(): SubscriptionProcessor {
   const made = new SubscriptionProcessor({
     plan,
     ports: { clock: stillClock, random: Math.random, log, writeDeadLetter: async () => {}, writeRetry: async () => {} },
-    rebalanceMs: 0,
+    rebalanceMs: () => 0,
   })
   made.attach({ pause() {}, resume() {}, commit: async () => {} })
   made.assigned([{ topic: 'orders', partition: 0 }])

@@ -9,7 +9,7 @@ import { envelope, record } from './plan-builders.ts'
 
 export interface HarnessOptions {
   readonly partitions?: readonly number[]
-  readonly rebalanceMs?: number
+  readonly rebalanceMs?: number | (() => number)
   readonly maxMessages?: number
   /** Shared with other processors, instead of `maxMessages`. */
   readonly limit?: MessageLimit
@@ -71,7 +71,7 @@ export class Harness {
     const keep = async (letter: DeadLetterRecord) => {
       this.letters.push(letter)
     }
-    const { observer } = options
+    const { observer, rebalanceMs = 5_000 } = options
     this.processor = new SubscriptionProcessor({
       plan: observer === undefined ? plan : observePlan(plan, observer),
       ports: {
@@ -86,7 +86,7 @@ export class Harness {
           this.#deliverRetry(retry)
         },
       },
-      rebalanceMs: options.rebalanceMs ?? 5_000,
+      rebalanceMs: typeof rebalanceMs === 'number' ? () => rebalanceMs : rebalanceMs,
       limit:
         options.limit ?? (options.maxMessages === undefined ? undefined : new MessageLimit(options.maxMessages, () => options.onLimit?.())),
     })

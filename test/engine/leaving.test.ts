@@ -105,6 +105,16 @@ describe('a partition that is revoked', () => {
     expect(harness.processor.held).toMatchObject({ messages: 0, bytes: 0 })
   })
 
+  it('waits as long as is allowed at that moment', async () => {
+    let rebalanceMs = 60_000
+    const { harness } = holding({ rebalanceMs: () => rebalanceMs })
+    harness.send('e', 'one', 'a')
+    rebalanceMs = 1_000
+    const left = watch(harness.processor.revoked([partition()], false))
+    await harness.clock.advance(1_000)
+    expect(left.settled).toBe(true)
+  })
+
   it('waits no longer than allowed; what still runs is aborted, acts no more and is never committed', async () => {
     const { harness, ends, signals, after } = holding({ rebalanceMs: 5_000 })
     harness.send('e', 'one', 'a')

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { order, ordersYaml, routerYaml, start, subscriberOf } from '../support/running-router.ts'
@@ -92,6 +94,23 @@ test('what cannot change without a restart is said, and the rest of the edit app
   const result = await nextReload()
   expect(result).toMatchObject({ kind: 'applied' })
   expect(result.kind === 'applied' && result.summary).toContain('router.yaml: name changed, which takes a restart')
+})
+
+test('shutdown.rebalance applies on save', { timeout: 60_000 }, async () => {
+  const shutdown = (rebalance: string) => `${routerYaml}shutdown: { rebalance: ${rebalance} }\n`
+  const routes = ordersYaml.replace('- broadcast: "user.{{data.user_id}}"', '- invoke: ../handlers/hung.ts\n        timeout: 10m')
+  const { router, project, nextReload } = await start({
+    'router.yaml': shutdown('10m'),
+    'routes/orders.yaml': routes,
+    'handlers/hung.ts':
+      "import { writeFileSync } from 'node:fs'\nimport { join } from 'node:path'\nexport default () => { writeFileSync(join(import.meta.dirname, '../.began'), ''); return new Promise(() => {}) }\n",
+  })
+  await router.publish(order(7))
+  await expect.poll(() => existsSync(join(project.root, '.began')), { timeout: 20_000 }).toBe(true)
+  await project.write('router.yaml', shutdown('50ms'))
+  expect(await nextReload()).toMatchObject({ kind: 'applied' })
+  await project.write('routes/orders.yaml', routes.replace('topics: orders', 'topics: [orders, refunds]'))
+  expect(await nextReload()).toMatchObject({ kind: 'applied', summary: ['orders: its consumer restarts (topics)'] })
 })
 
 test('a hundred saves in a second end in the last one', async () => {
