@@ -1,5 +1,6 @@
 import type { Ordering, RoutePlan, SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
 import type { Assignment } from './assignment.ts'
+import { Cohort } from './cohort.ts'
 import type { Ending } from './ending.ts'
 import type { Settlement } from './execution.ts'
 import { LaneTurn } from './lane-turn.ts'
@@ -36,6 +37,10 @@ export class LaneScheduler {
   readonly places: Places
   /** For the next message: most settle at once, and leave it as it was. */
   #seat: Seat
+  /** Of the messages that start on the plan of now. */
+  #cohort = new Cohort()
+  /** Those of the plans before have ended. */
+  #earlierEnded: Promise<void> = Promise.resolve()
   /** A message starts: places that it leaves meanwhile are seen by who started it. */
   #starting = false
   /** Of the turn under way, on the monotonic clock. */
@@ -57,10 +62,14 @@ export class LaneScheduler {
     this.#ended = ended
   }
 
-  /** Lanes above a smaller number end what they are at. */
-  follow(plan: SubscriptionPlan): void {
+  /** Lanes above a smaller number end what they are at. Resolves when every message that started before has ended. */
+  follow(plan: SubscriptionPlan): Promise<void> {
+    const left = this.#cohort.leave()
+    this.#cohort = new Cohort()
+    this.#earlierEnded = this.#earlierEnded.then(() => left)
     this.#sharesBatches = sharesBatches(plan)
     this.places.resize(plan.concurrency)
+    return this.#earlierEnded
   }
 
   /** Takes the partition's next message. True when it settled at once, false when `ended` will be called. */
@@ -126,15 +135,18 @@ export class LaneScheduler {
 
   #occupy(lane: Lane, record: SourceRecord, running: Ending, turn: LaneTurn | undefined, seat: Seat): void {
     const { assignment } = lane
+    const cohort = this.#cohort
     const startedAt = this.#clock.monotonic()
     if (seat === this.#seat) this.#seat = new Seat(this.places)
     lane.seat = seat
     lane.running++
     assignment.running++
+    cohort.began()
     lane.last = turn
     running.whenEnded(end => {
       const tookMs = this.#clock.monotonic() - startedAt
       lane.running--
+      cohort.ended()
       if (typeof end === 'string') this.#settled(assignment, record, end, tookMs)
       else void end.settlement.then(settlement => this.#settledLater(assignment, record, settlement, tookMs))
       turn?.leave(typeof end === 'string' ? end : 'settled')

@@ -103,12 +103,13 @@ export class SubscriptionProcessor implements LimitMember {
 
   /**
    * Messages that start from now on run on this plan; those at work keep theirs. Its `ordering` must be the same: messages already in lanes would
-   * lose their order, so that a change of it needs a new consumer.
+   * lose their order, so that a change of it needs a new consumer. Resolves when the last message that started before has ended.
    */
-  swap(plan: SubscriptionPlan): void {
+  swap(plan: SubscriptionPlan): Promise<void> {
     this.#plan = plan
-    this.#scheduler.follow(plan)
+    const earlierEnded = this.#scheduler.follow(plan)
     this.#keepWindow()
+    return earlierEnded
   }
 
   /** Must be called before the first records arrive. */
@@ -172,15 +173,15 @@ export class SubscriptionProcessor implements LimitMember {
   }
 
   /**
-   * Stops taking messages, lets running ones end within `limitMs`, commits. Messages that wait for a retry are released at once.
+   * Stops taking messages, lets running ones end within `limitMs`, commits within `commitMs`. Messages that wait for a retry are released at once.
    */
-  async drain(limitMs: number): Promise<DrainResult> {
+  async drain(limitMs: number, commitMs = lastCommitMs): Promise<DrainResult> {
     this.#stopping = true
     const before = this.#released
     const all = [...this.#assignments.values()]
     this.#consumer?.pause(all)
     await this.#drainAssignments(all, limitMs)
-    await this.#withinLimit(this.#commits.commit(all), lastCommitMs)
+    await this.#withinLimit(this.#commits.commit(all), commitMs)
     this.#commits.stop()
     this.#execution.givenUpLog.tell()
     this.#limit?.leave(this)

@@ -173,6 +173,43 @@ describe('a new plan', () => {
     expect(ran).toEqual(['old #1', 'new #1', 'old #2', 'new #2'])
   })
 
+  it('says when the last message of the plans before it has ended, retries included', async () => {
+    const ends: Held[] = []
+    let tries = 0
+    const plan = () =>
+      subscription([
+        route('r', [
+          action(
+            () => {
+              if (++tries === 1) throw new Error('busy')
+              const end = held()
+              ends.push(end)
+              return end.promise
+            },
+            { timeoutMs: 1e9 },
+          ),
+        ]),
+      ])
+    const harness = new Harness(plan())
+    const over: string[] = []
+    const swap = (name: string) => void harness.processor.swap(plan()).then(() => over.push(name))
+    swap('nothing at work')
+    harness.send('e', {}, 'a')
+    swap('one at work')
+    await harness.clock.advance(60_000)
+    harness.send('e', {}, 'b')
+    swap('two at work')
+    harness.send('e', {}, 'c')
+    await harness.clock.settle()
+    expect([over, ends.length]).toEqual([['nothing at work'], 3])
+    ends[1]?.resolve(null)
+    await harness.clock.settle()
+    expect(over).toEqual(['nothing at work'])
+    ends[0]?.resolve(null)
+    await harness.clock.settle()
+    expect(over).toEqual(['nothing at work', 'one at work', 'two at work'])
+  })
+
   it('with more places fills them at once', () => {
     const started: number[] = []
     const plan = (concurrency: number) =>
