@@ -18,7 +18,7 @@ export { BrokerError, type BrokerErrorCode } from './brokers/broker.ts'
 export type { ChannelFeed } from './config/channel-subscriptions.ts'
 export type { Position, Problem, ProblemCode, Severity, SourceRange } from './diagnostics/problem.ts'
 export { type Authorize, type AuthorizeAnswer, type AuthorizeRequest, defineAuthorize } from './realtime/authorize.ts'
-export type { OutgoingEvent, ReloadResult, RouterAddress, RunningRouter } from './runtime/router-options.ts'
+export type { OutgoingEvent, ReloadResult, RouterAddress, RunningRouter, StopResult } from './runtime/router-options.ts'
 export { StartError, type StartErrorCode } from './runtime/start-error.ts'
 
 /** `createRouter` options: `root` is needed, the rest has the defaults of `router run`. */

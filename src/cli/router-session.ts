@@ -17,37 +17,47 @@ type Reload = Parameters<NonNullable<RouterOptions['onReload']>>[0]
 /** Modules of the project may leave connections open; the process ends all the same this long after the router has stopped. */
 const lingerMs = 2_000
 
-/** Runs a router until it ends by itself or a signal stops it. Rejects with StartError. */
+/** Runs a router until it ends by itself or a signal stops it; sets exit code 1 where the stop had to cut something off. Rejects with StartError. */
 export async function runRouter({ router: options, logLevel, prettyLog, onReload, onStarted }: SessionOptions): Promise<void> {
   let secrets: readonly string[] = []
   const log = createLogger({ level: logLevel, pretty: prettyLog, redact: () => secrets })
   const stopRequested = new AbortController()
-  onStopSignal(signal => {
-    log.info({ signal }, 'stopping; a second signal ends the process at once')
+  const { signal } = stopRequested
+  onStopSignal(name => {
+    log.info({ signal: name }, 'stopping; a second signal ends the process at once')
     stopRequested.abort()
   })
-  const router = await startRouter({
-    ...options,
-    env: process.env,
-    log,
-    onReload: result => onReload(result, log),
-    onSecrets: values => {
-      secrets = [...new Set([...secrets, ...values])]
-    },
-  })
-  const stopped = stoppedBy(stopRequested.signal, router)
-  if (!stopRequested.signal.aborted) onStarted(router, log)
-  await Promise.race([stopped, router.done])
+  const router = await unlessStopped(
+    signal,
+    startRouter({
+      ...options,
+      env: process.env,
+      log,
+      signal,
+      onReload: result => onReload(result, log),
+      onSecrets: values => {
+        secrets = [...new Set([...secrets, ...values])]
+      },
+    }),
+  )
+  if (router !== undefined) {
+    if (!signal.aborted) onStarted(router, log)
+    const { cut } = await router.done
+    // What was cut off may hold the process for as long as it likes.
+    if (cut.length > 0) process.exit(1)
+  }
   setTimeout(() => {
     log.warn('something in the project is still open: ending the process')
     process.exit()
   }, lingerMs).unref()
 }
 
-function stoppedBy(signal: AbortSignal, router: RunningRouter): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => router.stop().then(resolve, reject)
-    if (signal.aborted) stop()
-    else signal.addEventListener('abort', stop, { once: true })
-  })
+/** Undefined where a signal has stopped the router before it had started. */
+async function unlessStopped(signal: AbortSignal, starting: Promise<RunningRouter>): Promise<RunningRouter | undefined> {
+  try {
+    return await starting
+  } catch (error) {
+    if (signal.aborted && error === signal.reason) return undefined
+    throw error
+  }
 }

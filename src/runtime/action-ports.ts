@@ -2,7 +2,7 @@ import type { ActionPorts } from '../actions/ports.ts'
 import { BrokerError } from '../brokers/broker.ts'
 import type { Hub } from '../realtime/hub.ts'
 import type { BrokerSet } from './broker-set.ts'
-import type { Generations } from './generations.ts'
+import type { Generations, PortsBesideHandlers } from './generations.ts'
 import type { RouterOptions } from './router-options.ts'
 
 /** Made after the actions that reach them are compiled. */
@@ -12,7 +12,12 @@ export interface LateParts {
 }
 
 /** What actions reach. Until its parts are there, nothing is broadcast and emits are refused as retriable. */
-export function actionPorts(late: LateParts, generations: Generations, http: ActionPorts['http'], { log }: RouterOptions): ActionPorts {
+export function actionPorts(
+  late: LateParts,
+  generations: Generations,
+  http: ActionPorts['http'],
+  { log }: RouterOptions,
+): PortsBesideHandlers {
   return {
     broadcast: {
       hasSubscribers: (...of) => late.hub?.hasSubscribers(...of) ?? false,
@@ -26,7 +31,6 @@ export function actionPorts(late: LateParts, generations: Generations, http: Act
         await late.brokers.get(broker, current.project.router).produce(record)
       },
     },
-    handlers: generations.handlers,
     http,
     log,
   }

@@ -1,16 +1,26 @@
 import type { RoutingPlan, SubscriptionPlan } from '../compiler/plan.ts'
 import type { SubscriptionCounters } from '../engine/counters.ts'
-import type { DrainResult } from '../engine/subscription-processor.ts'
 import type { PlanDiff } from '../reload/plan-diff.ts'
-import type { SubscriptionRunner } from './subscription-runner.ts'
+import type { Departure, SubscriptionRunner } from './subscription-runner.ts'
 
 export type MakeRunner = (plan: SubscriptionPlan, counters: SubscriptionCounters | undefined) => SubscriptionRunner
+
+/** A new plan that is taken over. */
+export interface Changeover {
+  /** Every consumer that had to has stopped and started. */
+  readonly done: Promise<void>
+  /** The last message that started on an earlier plan has ended. Never rejects. */
+  readonly earlierEnded: Promise<void>
+}
 
 /** All subscriptions at work. */
 export class Fleet {
   readonly #runners = new Map<string, SubscriptionRunner>()
+  /** Those that an edit stops, until they have left. */
+  readonly #leaving = new Set<SubscriptionRunner>()
   readonly #make: MakeRunner
   readonly #restartGraceMs: () => number
+  #isStopped = false
 
   /** `restartGraceMs`: how long the running work of a consumer that stops for an edit may take. */
   constructor(make: MakeRunner, restartGraceMs: () => number) {
@@ -30,13 +40,27 @@ export class Fleet {
     for (const subscription of plan.subscriptions) this.#launch(subscription, undefined)
   }
 
-  /** Swaps plans at once, then stops and starts what needs another consumer. Resolves when all of it is under way. */
-  async apply(diff: PlanDiff): Promise<void> {
-    for (const subscription of diff.swapped) this.#runners.get(subscription.name)?.swap(subscription)
+  /** Swaps plans at once, then stops and starts what needs another consumer. */
+  apply(diff: PlanDiff): Changeover {
+    const swaps = diff.swapped.map(subscription => this.#runners.get(subscription.name)?.swap(subscription))
     for (const subscription of diff.added) this.#launch(subscription, undefined)
+    const done = this.#replace(diff)
+    return { done, earlierEnded: Promise.allSettled([...swaps, done]).then(() => {}) }
+  }
+
+  /** No consumer starts any more, and those at work leave, each with up to `graceMs` for what it is at and `commitMs` for its commit. */
+  stop(graceMs: number, commitMs: number): readonly (Departure & { readonly subscription: string })[] {
+    this.#isStopped = true
+    return [...this.#runners.values(), ...this.#leaving].map(runner => ({
+      subscription: runner.processor.plan.name,
+      ...runner.stop(graceMs, commitMs),
+    }))
+  }
+
+  async #replace({ removed, restarted }: PlanDiff): Promise<void> {
     await Promise.all([
-      ...diff.removed.map(({ name }) => this.#retire(name)),
-      ...diff.restarted.map(async ({ to }) => {
+      ...removed.map(({ name }) => this.#retire(name)),
+      ...restarted.map(async ({ to }) => {
         const counters = this.#runners.get(to.name)?.processor.counters
         await this.#retire(to.name)
         this.#launch(to, counters)
@@ -44,11 +68,8 @@ export class Fleet {
     ])
   }
 
-  async stop(graceMs: number): Promise<readonly (DrainResult & { readonly subscription: string })[]> {
-    return await Promise.all([...this.#runners].map(async ([subscription, runner]) => ({ subscription, ...(await runner.stop(graceMs)) })))
-  }
-
   #launch(plan: SubscriptionPlan, counters: SubscriptionCounters | undefined): void {
+    if (this.#isStopped) return
     const runner = this.#make(plan, counters)
     this.#runners.set(plan.name, runner)
     runner.start()
@@ -56,7 +77,13 @@ export class Fleet {
 
   async #retire(name: string): Promise<void> {
     const runner = this.#runners.get(name)
+    if (runner === undefined) return
     this.#runners.delete(name)
-    await runner?.stop(this.#restartGraceMs())
+    this.#leaving.add(runner)
+    try {
+      await runner.stop(this.#restartGraceMs()).left
+    } finally {
+      this.#leaving.delete(runner)
+    }
   }
 }

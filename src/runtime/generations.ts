@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { ActionPorts, HandlerPort } from '../actions/ports.ts'
-import type { RoutingPlan, SubscriptionPlan } from '../compiler/plan.ts'
+import type { ActionPorts } from '../actions/ports.ts'
+import type { HandlerUse, RoutingPlan, SubscriptionPlan } from '../compiler/plan.ts'
 import type { ChannelFeed } from '../config/channel-subscriptions.ts'
 import type { Project } from '../config/load-project.ts'
 import type { BrokerConfig, RouterConfig } from '../config/router-config.ts'
 import { hasErrors, type Problem } from '../diagnostics/problem.ts'
 import type { FindModule } from '../realtime/ask-module.ts'
 import { authorizersOf, type Blueprint, draftBlueprint, handlersOf } from './blueprint.ts'
-import { HandlerModules } from './handler-modules.ts'
+import type { LifecycleLimits } from './handler-lifecycle.ts'
+import { type HandlerFaults, HandlerModules } from './handler-modules.ts'
+import { PlanHandlers } from './plan-handlers.ts'
 
 /** One version of the configuration at work: everything in it was read, compiled and loaded together. */
 export interface Generation {
@@ -28,8 +30,13 @@ export type Draft =
       readonly problems: readonly Problem[]
       readonly sources: ReadonlyMap<string, string>
       readonly fingerprint: string
+      /** It may be a file that is still being written. */
+      readonly mayMend: boolean
     }
   | { readonly kind: 'unchanged' }
+
+/** What actions reach; their handlers come with each generation. */
+export type PortsBesideHandlers = Omit<ActionPorts, 'handlers'>
 
 export interface GenerationsOptions {
   readonly root: string
@@ -38,6 +45,7 @@ export interface GenerationsOptions {
   /** Flags, and in a running router what only a restart can change. */
   readonly adjust: (config: RouterConfig) => RouterConfig
   readonly overrides: PlanOverrides
+  readonly handlerLimits: LifecycleLimits
   /** Feeds these channels instead of reading any route file. */
   readonly channels?: ChannelFeed | undefined
   readonly onSecrets: (secrets: readonly string[]) => void
@@ -67,18 +75,14 @@ export class Generations {
     return this.#current
   }
 
-  /** Handlers of the current generation, looked up at each attempt: a message that waits for a retry gets the newest code. */
-  readonly handlers: HandlerPort = {
-    get: (module, exportName) => this.#current?.handlers.get(module, exportName),
-    getBatch: (module, exportName) => this.#current?.handlers.getBatch(module, exportName),
-  }
-
   /** The current generation's `authorize` modules, looked up at each question. */
   readonly findAuthorize: FindModule = ({ module, exportName }) => this.#current?.handlers.getAuthorize(module, exportName)
 
-  async draft(ports: ActionPorts): Promise<Draft> {
-    const { root, env, mode, adjust, channels } = this.#options
-    const blueprint = await draftBlueprint({ root, env, mode, ports, adjust, channels })
+  /** Rejects with the signal's reason when it aborts while handlers are set up. */
+  async draft(ports: PortsBesideHandlers, signal: AbortSignal): Promise<Draft> {
+    const { root, env, mode, adjust, channels, handlerLimits: limits } = this.#options
+    const planHandlers = new PlanHandlers(() => this.#current?.handlers)
+    const blueprint = await draftBlueprint({ root, env, mode, ports: { ...ports, handlers: planHandlers }, adjust, channels })
     this.#options.onSecrets(blueprint.project.secrets)
     const fingerprint = fingerprintOf(blueprint)
     const references = [...handlersOf(blueprint.plan), ...authorizersOf(blueprint.project.router)]
@@ -87,25 +91,14 @@ export class Generations {
       this.#lastRejected = undefined
       return { kind: 'unchanged' }
     }
-    if (hasErrors(blueprint.problems)) return this.#reject(blueprint, blueprint.problems, fingerprint)
-    const handlers = sameHandlers && this.#current !== undefined ? this.#current.handlers : await HandlerModules.load(root, references)
+    if (hasErrors(blueprint.problems)) return this.#reject(blueprint, blueprint.problems, fingerprint, true)
+    const handlers =
+      sameHandlers && this.#current !== undefined ? this.#current.handlers : await HandlerModules.load(root, references, { limits, signal })
     if (!(handlers instanceof HandlerModules)) {
-      const faults = handlers.flatMap(({ module, message }) =>
-        references
-          .filter(reference => reference.module === module)
-          .slice(0, 1)
-          .map(
-            ({ file, range }): Problem => ({
-              code: 'handler-invalid',
-              severity: 'error',
-              file,
-              range,
-              message: `the handler ${module} cannot be used: ${message}`,
-            }),
-          ),
-      )
-      return this.#reject(blueprint, [...blueprint.problems, ...faults], `${fingerprint} ${JSON.stringify(handlers)}`)
+      const problems = [...blueprint.problems, ...handlerProblems(handlers, references)]
+      return this.#reject(blueprint, problems, `${fingerprint} ${JSON.stringify(handlers)}`, handlers.stage === 'load')
     }
+    planHandlers.loaded(handlers)
     const generation = {
       number: (this.#current?.number ?? 0) + 1,
       project: blueprint.project,
@@ -121,12 +114,12 @@ export class Generations {
    * The same after an edit. Some editors empty a file before they write it, or write it in parts: what is broken must still be so a moment later.
    * `signal` ends the waiting.
    */
-  async settledDraft(ports: ActionPorts, signal: AbortSignal): Promise<Draft> {
-    let draft = await this.draft(ports)
-    for (let look = 0; draft.kind === 'rejected' && look < mostLooks; look++) {
+  async settledDraft(ports: PortsBesideHandlers, signal: AbortSignal): Promise<Draft> {
+    let draft = await this.draft(ports, signal)
+    for (let look = 0; draft.kind === 'rejected' && draft.mayMend && look < mostLooks; look++) {
       await sleep(halfWrittenMs, undefined, { signal }).catch(() => {})
       if (signal.aborted) return { kind: 'unchanged' }
-      const next = await this.draft(ports)
+      const next = await this.draft(ports, signal)
       const isStillBroken = next.kind === 'unchanged' && this.#lastRejected === draft.fingerprint
       if (isStillBroken) break
       draft = next
@@ -143,11 +136,29 @@ export class Generations {
   }
 
   /** The same broken files are told about once. */
-  #reject({ project }: Blueprint, problems: readonly Problem[], fingerprint: string): Draft {
+  #reject({ project }: Blueprint, problems: readonly Problem[], fingerprint: string, mayMend: boolean): Draft {
     if (this.#lastRejected === fingerprint) return { kind: 'unchanged' }
     this.#lastRejected = fingerprint
-    return { kind: 'rejected', problems, sources: project.sources, fingerprint }
+    return { kind: 'rejected', problems, sources: project.sources, fingerprint, mayMend }
   }
+}
+
+/** Each at the first place that names its module. */
+function handlerProblems({ faults }: HandlerFaults, references: readonly HandlerUse[]): readonly Problem[] {
+  return faults.flatMap(({ module, message }) =>
+    references
+      .filter(reference => reference.module === module)
+      .slice(0, 1)
+      .map(
+        ({ file, range }): Problem => ({
+          code: 'handler-invalid',
+          severity: 'error',
+          file,
+          range,
+          message: `the handler ${module} cannot be used: ${message}`,
+        }),
+      ),
+  )
 }
 
 /** Longest wait for a fetch on a quiet topic where nobody says, in ms. In `dev` the broker's own: its consumers come and go with every edit. */

@@ -4,6 +4,16 @@ import { join, sep } from 'node:path'
 import { createJiti } from 'jiti'
 import { type BatchHandler, defineBatchHandler, defineHandler, drop, type Handler, PermanentError } from '../actions/handler.ts'
 import { type AuthorizeRequest, defineAuthorize } from '../realtime/authorize.ts'
+import {
+  type HandlerFault,
+  type Hook,
+  type Lifecycle,
+  type LifecycleLimits,
+  lifecycleLimits,
+  setUp,
+  tearDown,
+} from './handler-lifecycle.ts'
+import { withinLimit } from './time-limit.ts'
 
 /** What handler modules get for `import ... from 'signalbox'`: always this router's own, wherever the project lives. */
 const library = { defineAuthorize, defineBatchHandler, defineHandler, drop, PermanentError }
@@ -14,19 +24,22 @@ export interface HandlerReference {
   readonly exportName: string
 }
 
-/** A handler module that cannot be used: its file and why, in one sentence. */
-export interface HandlerFault {
-  readonly module: string
-  readonly message: string
-}
-
-type Lifecycle = () => unknown
 /** What a module exports; what it is called with depends on who names it. */
 type Callable = (...given: readonly unknown[]) => unknown
 
 type HandlersByModule = ReadonlyMap<string, ReadonlyMap<string, Callable>>
 
-const teardownLimitMs = 10_000
+/** Why modules cannot be used. What a `setup()` did is not mended by reading a file once more. */
+export interface HandlerFaults {
+  readonly stage: 'load' | 'setup'
+  readonly faults: readonly HandlerFault[]
+}
+
+export interface LoadOptions {
+  readonly limits?: LifecycleLimits
+  /** Gives the load up; it then rejects with the signal's reason. */
+  readonly signal?: AbortSignal
+}
 
 /**
  * The handler modules of one generation, loaded together so that they share their own dependencies. Loading again after an edit gives new
@@ -35,24 +48,37 @@ const teardownLimitMs = 10_000
 export class HandlerModules {
   /** By module, then by export. */
   readonly #handlers: HandlersByModule
-  readonly #teardowns: readonly Lifecycle[]
+  readonly #teardowns: readonly Hook[]
+  readonly #limits: LifecycleLimits
   /** Absolute paths of every project file that was read: the modules and what they import. */
   readonly files: readonly string[]
   readonly fingerprint: string
   #running = 0
   #whenIdle: (() => void) | undefined
+  #retired: Promise<readonly unknown[]> | undefined
 
-  private constructor(handlers: HandlersByModule, teardowns: readonly Lifecycle[], files: readonly string[], fingerprint: string) {
+  private constructor(
+    handlers: HandlersByModule,
+    teardowns: readonly Hook[],
+    limits: LifecycleLimits,
+    files: readonly string[],
+    fingerprint: string,
+  ) {
     this.#teardowns = teardowns
+    this.#limits = limits
     this.#handlers = teardowns.length === 0 ? handlers : mapHandlers(handlers, handler => this.#counted(handler))
     this.files = files
     this.fingerprint = fingerprint
   }
 
-  static readonly none = new HandlerModules(new Map(), [], [], fingerprintOf([], []))
+  static readonly none = new HandlerModules(new Map(), [], lifecycleLimits, [], fingerprintOf([], []))
 
-  /** Loads every module and awaits its `setup()`. What was set up is torn down again when a later one fails. */
-  static async load(root: string, references: readonly HandlerReference[]): Promise<HandlerModules | readonly HandlerFault[]> {
+  /** Loads every module and awaits its `setup()`. What was set up is torn down again when a later one fails, or `signal` aborts. */
+  static async load(
+    root: string,
+    references: readonly HandlerReference[],
+    { limits = lifecycleLimits, signal }: LoadOptions = {},
+  ): Promise<HandlerModules | HandlerFaults> {
     if (references.length === 0) return HandlerModules.none
     const realRoot = realpathSync(root)
     const jiti = createJiti(join(realRoot, 'router.yaml'), {
@@ -63,7 +89,7 @@ export class HandlerModules {
     })
     for (const file of Object.keys(jiti.cache)) if (isProjectFile(realRoot, file)) delete jiti.cache[file]
     const handlers = new Map<string, Map<string, Callable>>()
-    const lifecycles = new Map<string, { setup: Lifecycle | undefined; teardown: Lifecycle | undefined }>()
+    const lifecycles = new Map<string, Lifecycle>()
     const faults: HandlerFault[] = []
     for (const { module, exportName } of references) {
       try {
@@ -81,24 +107,18 @@ export class HandlerModules {
           module,
           ofModule.set(exportName, (...given) => handler(...given)),
         )
-        lifecycles.set(module, { setup: lifecycle(exports, 'setup'), teardown: lifecycle(exports, 'teardown') })
+        lifecycles.set(module, { module, setup: hookOf(exports, 'setup'), teardown: hookOf(exports, 'teardown') })
       } catch (error) {
         faults.push({ module, message: loadFailure(error, realRoot) })
       }
     }
     const files = Object.keys(jiti.cache).filter(file => isProjectFile(realRoot, file))
-    if (faults.length > 0) return faults
-    const teardowns: Lifecycle[] = []
-    for (const [module, { setup, teardown }] of lifecycles) {
-      try {
-        await setup?.()
-        if (teardown !== undefined) teardowns.push(teardown)
-      } catch (error) {
-        await Promise.allSettled(teardowns.map(undo => undo()))
-        return [{ module, message: `setup() failed: ${error instanceof Error ? error.message : String(error)}` }]
-      }
-    }
-    return new HandlerModules(handlers, teardowns, files, fingerprintOf(files, references))
+    if (faults.length > 0) return { stage: 'load', faults }
+    // Before anything is set up: what is edited meanwhile is not in this code.
+    const fingerprint = fingerprintOf(files, references)
+    const teardowns = await setUp(lifecycles.values(), limits, signal)
+    if ('message' in teardowns) return { stage: 'setup', faults: [teardowns] }
+    return new HandlerModules(handlers, teardowns, limits, files, fingerprint)
   }
 
   /** True where loading these references again would give the same code. */
@@ -118,20 +138,22 @@ export class HandlerModules {
     return this.#handlers.get(module)?.get(exportName)
   }
 
-  /** Awaits calls under way, up to a limit, then the modules' `teardown()`. Failures are returned, not thrown. */
-  async retire(): Promise<readonly unknown[]> {
+  /** Awaits calls under way for half of the time, then the modules' `teardown()`, once. Failures are returned, not thrown. */
+  retire(withinMs = 2 * this.#limits.teardownMs): Promise<readonly unknown[]> {
+    this.#retired ??= this.#retireNow(withinMs)
+    return this.#retired
+  }
+
+  async #retireNow(withinMs: number): Promise<readonly unknown[]> {
     if (this.#teardowns.length === 0) return []
-    if (this.#running > 0) {
-      await new Promise<void>(resolve => {
-        const timer = setTimeout(resolve, teardownLimitMs)
-        this.#whenIdle = () => {
-          clearTimeout(timer)
-          resolve()
-        }
-      })
-    }
-    const ended = await Promise.allSettled(this.#teardowns.map(async teardown => teardown()))
-    return ended.flatMap(result => (result.status === 'rejected' ? [result.reason] : []))
+    if (this.#running > 0)
+      await withinLimit(
+        new Promise<void>(resolve => {
+          this.#whenIdle = resolve
+        }),
+        withinMs / 2,
+      )
+    return await tearDown(this.#teardowns, withinMs / 2)
   }
 
   /** Counts calls under way, so that `teardown()` does not pull a connection from under them. */
@@ -179,7 +201,7 @@ function exportOf(exports: unknown, name: string): unknown {
   return Object.hasOwn(exports, name) ? Reflect.get(exports, name) : undefined
 }
 
-function lifecycle(exports: unknown, name: string): Lifecycle | undefined {
+function hookOf(exports: unknown, name: string): Hook | undefined {
   const value = exportOf(exports, name)
   return typeof value === 'function' ? () => value() : undefined
 }

@@ -31,6 +31,8 @@ export interface RouterOptions {
   readonly inspector?: InspectorSettings | undefined
   /** Follows edits of the project's files. Default: true. */
   readonly watch?: boolean | undefined
+  /** Stops the router when it aborts, as `stop()` does; also while it still starts, which then rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined
   /** How every edit ended that changed something. */
   readonly onReload?: ((result: ReloadResult) => void) | undefined
   /** Secret values that the configuration holds, each time it is read: what a log must not show. */
@@ -62,16 +64,21 @@ export interface OutgoingEvent {
   readonly id?: string
 }
 
+export interface StopResult {
+  /** What had not ended when `shutdown.grace` was over, in words, and was not waited for. Empty after a stop that went well. */
+  readonly cut: readonly string[]
+}
+
 export interface RunningRouter {
   readonly address: RouterAddress
   /** Resolves when every subscription has joined its group for the first time. */
   readonly ready: Promise<void>
   /** Resolves when the router has stopped, by itself (`maxMessages`, `stopWhenEmpty`) or by `stop()`. */
-  readonly done: Promise<void>
+  readonly done: Promise<StopResult>
   /** Writes an event to the default broker. Rejects with BrokerError. */
   publish(event: OutgoingEvent): Promise<void>
   /** Reads the project again, as an edit would. */
   reload(): Promise<ReloadResult>
-  /** Stops fetching, lets running work end within `shutdown.grace`, commits, closes the sockets. Idempotent. */
+  /** Stops fetching, lets running work end, commits, closes the sockets: all of it within `shutdown.grace`. `done` says how that went. Idempotent. */
   stop(): Promise<void>
 }

@@ -1,6 +1,5 @@
 import { resolve } from 'node:path'
 import { createHttpClient } from '../actions/http-client.ts'
-import type { ActionPorts } from '../actions/ports.ts'
 import type { RoutingPlan, SubscriptionPlan } from '../compiler/plan.ts'
 import type { RouterConfig } from '../config/router-config.ts'
 import { MessageLimit } from '../engine/message-limit.ts'
@@ -10,31 +9,30 @@ import { describeDiff, diffPlans } from '../reload/plan-diff.ts'
 import { actionPorts, type LateParts } from './action-ports.ts'
 import { BrokerSet, eventRecord } from './broker-set.ts'
 import { Fleet } from './fleet.ts'
-import { changedSubscriptions, type Generation, Generations } from './generations.ts'
+import { changedSubscriptions, type Draft, type Generation, Generations, type PortsBesideHandlers } from './generations.ts'
+import { type LifecycleLimits, lifecycleLimits } from './handler-lifecycle.ts'
 import { hotConfig } from './hot-config.ts'
 import { IdempotencyKeys } from './idempotency-keys.ts'
 import { createListeners, type Listeners, listen } from './listeners.ts'
 import { ProjectWatch } from './project-watch.ts'
-import type { OutgoingEvent, ReloadResult, RouterAddress, RouterOptions, RunningRouter } from './router-options.ts'
+import type { OutgoingEvent, ReloadResult, RouterAddress, RouterOptions, RunningRouter, StopResult } from './router-options.ts'
 import { runnersOver } from './runners.ts'
 import { StartError } from './start-error.ts'
 import { StartSettings } from './start-settings.ts'
 import { Statistics, trafficOf } from './statistics.ts'
+import { type EndingPart, stopRouter } from './stop-router.ts'
 import { systemClock } from './system-clock.ts'
 import { whenEmpty } from './when-empty.ts'
 
-/** The part of the grace period that is left for closing sockets, in ms. */
-const socketsGraceMs = 5_000
-
 /** Starts a router on a project. Rejects with StartError; brokers that cannot be reached yet are waited for. */
-export async function startRouter(options: RouterOptions): Promise<RunningRouter> {
-  const router = new Router(options)
+export async function startRouter(options: RouterOptions, handlerLimits = lifecycleLimits): Promise<RunningRouter> {
+  const router = new Router(options, handlerLimits)
   await router.start()
   return router
 }
 
 class Router implements RunningRouter {
-  readonly done: Promise<void>
+  readonly done: Promise<StopResult>
   readonly ready: Promise<void>
   readonly #options: RouterOptions
   readonly #settings: StartSettings
@@ -43,18 +41,20 @@ class Router implements RunningRouter {
   readonly #stopping = new AbortController()
   readonly #http = createHttpClient(() => this.#generation().project.router.http)
   readonly #limit: MessageLimit | undefined
-  #isDone: () => void = () => {}
+  #isDone: (result: Promise<StopResult>) => void = () => {}
   #isReady: () => void = () => {}
   #parts: Parts | undefined
   #address: RouterAddress = { host: '127.0.0.1', port: 0 }
   #reloading: Promise<unknown> = Promise.resolve()
-  #stopped: Promise<void> | undefined
+  /** Handlers of earlier generations that are still in use or being torn down. */
+  readonly #retiring = new Set<Promise<void>>()
+  #stopped: Promise<StopResult> | undefined
   #everReady = false
   #statistics: Statistics | undefined
   /** What nothing may show that leaves this process. */
   #secrets: readonly string[] = []
 
-  constructor(options: RouterOptions) {
+  constructor(options: RouterOptions, handlerLimits: LifecycleLimits) {
     this.#options = options
     this.done = new Promise(resolveDone => {
       this.#isDone = resolveDone
@@ -72,6 +72,7 @@ class Router implements RunningRouter {
       adjust: config => this.#settings.adjust(config),
       channels: options.channels,
       overrides: { batchSize: options.batchSize, timeoutMs: options.timeoutMs },
+      handlerLimits,
       onSecrets: secrets => this.#learnSecrets(secrets),
     })
   }
@@ -86,14 +87,27 @@ class Router implements RunningRouter {
   }
 
   async start(): Promise<void> {
+    const { signal } = this.#options
+    signal?.addEventListener('abort', () => void this.stop(), { signal: this.#stopping.signal })
+    if (signal?.aborted === true) void this.stop()
     const late: LateParts = { hub: undefined, brokers: undefined }
     const ports = actionPorts(late, this.#generations, this.#http, this.#options)
-    const draft = await this.#generations.draft(ports)
+    const draft = await this.#generations.draft(ports, this.#stopping.signal)
     if (draft.kind !== 'ready') throw new StartError('problems', 'the configuration has problems', draft.kind === 'rejected' ? draft : {})
-    const { generation } = draft
+    try {
+      await this.#startOn(draft.generation, ports, late)
+    } catch (error) {
+      await this.#retireHandlers(draft.generation)
+      throw error
+    }
+  }
+
+  async #startOn(generation: Generation, ports: PortsBesideHandlers, late: LateParts): Promise<void> {
     const config = generation.project.router
     const root = resolve(this.#options.root)
     const keys = await IdempotencyKeys.open({ config: config.idempotency, root, log: this.#options.log }, generation.plan)
+    if (this.#stopping.signal.aborted) await keys.close()
+    this.#stopping.signal.throwIfAborted()
     const brokers = new BrokerSet({ clientId: config.name, log: this.#options.log, embedded: this.#isEmbedded })
     const listeners = this.#createListeners(config, brokers)
     const { server, inspector } = listeners
@@ -123,6 +137,8 @@ class Router implements RunningRouter {
       await this.#closeParts()
       throw error
     }
+    if (this.#stopping.signal.aborted) await this.stop()
+    this.#stopping.signal.throwIfAborted()
     fleet.start(generation.plan)
     if (this.#options.mode === 'run')
       this.#statistics = new Statistics({ clock: systemClock, log: this.#options.log, read: () => trafficOf(fleet.runners) })
@@ -156,17 +172,26 @@ class Router implements RunningRouter {
     return next
   }
 
-  stop(): Promise<void> {
-    this.#stopped ??= this.#stopNow().finally(() => this.#isDone())
-    return this.#stopped
+  async stop(): Promise<void> {
+    if (this.#stopped === undefined) {
+      this.#stopped = this.#stopNow()
+      this.#isDone(this.#stopped)
+    }
+    await this.#stopped
   }
 
   async #reloadNow(files: 'settled' | 'as-it-is'): Promise<ReloadResult> {
-    if (this.#stopping.signal.aborted) return { kind: 'unchanged' }
-    const { ports, fleet, server, inspector, watch } = this.#running()
     const { signal } = this.#stopping
-    const draft = files === 'settled' ? await this.#generations.settledDraft(ports, signal) : await this.#generations.draft(ports)
-    const result = draft.kind === 'ready' ? await this.#apply(draft.generation, fleet, server, watch) : draft
+    if (signal.aborted) return { kind: 'unchanged' }
+    const { ports, inspector } = this.#running()
+    let draft: Draft
+    try {
+      draft = files === 'settled' ? await this.#generations.settledDraft(ports, signal) : await this.#generations.draft(ports, signal)
+    } catch (error) {
+      if (signal.aborted) return { kind: 'unchanged' }
+      throw error
+    }
+    const result = draft.kind === 'ready' ? await this.#apply(draft.generation) : draft
     if (result.kind === 'unchanged') return result
     if (result.kind === 'rejected') this.#reloads.rejected++
     else this.#reloads.applied++
@@ -175,48 +200,57 @@ class Router implements RunningRouter {
     return result
   }
 
-  async #apply(generation: Generation, fleet: Fleet, server: RealtimeServer, watch: ProjectWatch | undefined): Promise<ReloadResult> {
+  async #apply(generation: Generation): Promise<ReloadResult> {
+    const { fleet, server, keys, watch } = this.#running()
     const { project, plan, problems } = generation
-    const fault = await this.#running().keys.openForReload(plan)
-    if (fault !== undefined) return { kind: 'rejected', problems: [fault], sources: project.sources }
+    const fault = await keys.openForReload(plan)
+    if (fault !== undefined || this.#stopping.signal.aborted) {
+      if (generation.handlers !== this.#generation().handlers) await this.#retireHandlers(generation)
+      return fault === undefined ? { kind: 'unchanged' } : { kind: 'rejected', problems: [fault], sources: project.sources }
+    }
     const previous = this.#generations.adopt(generation)
     const before: RoutingPlan = previous?.plan ?? { subscriptions: [] }
     const diff = diffPlans(before, plan)
     server.updateConfig(hotConfig(project.router, this.#options.mode, this.#address))
-    const applied = fleet.apply(diff)
+    const { done, earlierEnded } = fleet.apply(diff)
     watch?.follow(project, generation.handlers.files)
-    await applied
-    if (previous !== undefined && previous.handlers !== generation.handlers) void this.#retireHandlers(previous)
+    if (previous !== undefined && previous.handlers !== generation.handlers) this.#retireLater(previous, earlierEnded)
+    await done
     const changed = previous === undefined ? new Set<string>() : changedSubscriptions(previous, generation)
     const waits = this.#settings.waiting.map(key => `router.yaml: ${key} changed, which takes a restart`)
     const summary = [...describeDiff(diff, changed), ...waits]
     return { kind: 'applied', generation: generation.number, summary, problems, sources: project.sources }
   }
 
-  async #stopNow(): Promise<void> {
-    this.#stopping.abort()
-    const { log } = this.#options
+  async #stopNow(): Promise<StopResult> {
+    this.#stopping.abort(this.#options.signal?.reason)
     const parts = this.#parts
-    if (parts === undefined) return
-    await parts.watch?.close()
-    await this.#reloading
-    const graceMs = this.#generation().project.router.shutdown.graceMs
-    const started = performance.now()
-    const drained = await parts.fleet.stop(Math.max(graceMs - socketsGraceMs, graceMs / 2))
-    this.#statistics?.stop()
-    for (const { subscription, finished, released } of drained)
-      if (released > 0) log.warn({ subscription, released, finished }, 'messages were released and will be delivered again')
-    const left = Math.max(graceMs - (performance.now() - started), 500)
-    await this.#closeParts(Math.min(left, socketsGraceMs))
-    await this.#retireHandlers(this.#generation())
-    log.info({ tookMs: Math.round(performance.now() - started) }, 'stopped')
+    if (parts === undefined) return { cut: [] }
+    const { fleet, server, inspector, keys, brokers, watch } = parts
+    const unwatched = watch?.close()
+    const { graceMs } = this.#generation().project.router.shutdown
+    const ending = {
+      fleet,
+      server,
+      reloading: this.#reloading,
+      drained: () => this.#statistics?.stop(),
+      closeRest: (withinMs: number): readonly EndingPart[] => [
+        ['the watch over files', unwatched],
+        ['the inspector', inspector?.close()],
+        ['the idempotency store', keys.close()],
+        ['the broker connections', brokers.close()],
+        ['calls over HTTP', this.#http.close()],
+        ['the teardown of handlers', Promise.all([this.#retireHandlers(this.#generation(), withinMs), ...this.#retiring])],
+      ],
+    }
+    return await stopRouter(ending, graceMs, this.#options.log)
   }
 
-  async #closeParts(socketsMs = 0): Promise<void> {
+  async #closeParts(): Promise<void> {
     const { brokers, server, inspector, keys } = this.#running()
     await keys.close()
     await inspector?.close()
-    await server.close({ graceMs: socketsMs })
+    await server.close({ graceMs: 0 })
     await this.#http.close()
     await brokers.close()
   }
@@ -270,8 +304,14 @@ class Router implements RunningRouter {
     if (await whenEmpty(() => fleet.runners, brokerOf, this.#stopping.signal)) await this.stop()
   }
 
-  async #retireHandlers({ handlers }: Generation): Promise<void> {
-    for (const error of await handlers.retire()) this.#options.log.error({ err: error }, 'a handler module could not be torn down')
+  /** Messages at work may still call what an edit took away. */
+  #retireLater(generation: Generation, earlierEnded: Promise<void>): void {
+    const retiring = earlierEnded.then(() => this.#retireHandlers(generation)).finally(() => this.#retiring.delete(retiring))
+    this.#retiring.add(retiring)
+  }
+
+  async #retireHandlers({ handlers }: Generation, withinMs?: number): Promise<void> {
+    for (const error of await handlers.retire(withinMs)) this.#options.log.error({ err: error }, 'a handler module could not be torn down')
   }
 
   #running(): Parts {
@@ -287,7 +327,7 @@ class Router implements RunningRouter {
 }
 
 interface Parts {
-  readonly ports: ActionPorts
+  readonly ports: PortsBesideHandlers
   readonly brokers: BrokerSet
   readonly server: RealtimeServer
   readonly inspector: Inspector | undefined

@@ -22,6 +22,14 @@ export interface RunnerOptions {
   readonly hasOwnSockets: boolean
 }
 
+/** A subscription on its way out. */
+export interface Departure {
+  /** Nothing of it runs any more. */
+  readonly drained: Promise<DrainResult>
+  /** Its consumer has left the group. */
+  readonly left: Promise<void>
+}
+
 const firstRetryMs = 500
 /** A broker that comes back is noticed within this. */
 const longestRetryMs = 3_000
@@ -33,6 +41,7 @@ export class SubscriptionRunner implements RecordSink {
   readonly #stopped = new AbortController()
   #consumer: Consumer | undefined
   #started: Promise<void> | undefined
+  #departure: Departure | undefined
   #joined = false
   #connected = false
   #hasCompany = false
@@ -79,8 +88,9 @@ export class SubscriptionRunner implements RecordSink {
     this.#started ??= this.#startUntilItWorks()
   }
 
-  swap(plan: SubscriptionPlan): void {
-    this.#processor.swap(this.#observed(plan))
+  /** Resolves when the last message that started on an earlier plan has ended. */
+  swap(plan: SubscriptionPlan): Promise<void> {
+    return this.#processor.swap(this.#observed(plan))
   }
 
   #observed(plan: SubscriptionPlan): SubscriptionPlan {
@@ -88,13 +98,21 @@ export class SubscriptionRunner implements RecordSink {
     return observer === undefined ? plan : observePlan(plan, observer)
   }
 
-  /** Stops fetching, lets running work end within `graceMs`, commits, leaves the group. */
-  async stop(graceMs: number): Promise<DrainResult> {
+  /** Stops fetching, lets running work end within `graceMs`, commits, leaves the group. Called again, a shorter grace holds. */
+  stop(graceMs: number, commitMs?: number): Departure {
     this.#stopped.abort()
-    const result = await this.#processor.drain(graceMs)
+    const drained = this.#processor.drain(graceMs, commitMs)
+    this.#departure ??= { drained, left: this.#leave(drained) }
+    return this.#departure
+  }
+
+  async #leave(drained: Promise<DrainResult>): Promise<void> {
+    const { released, finished } = await drained
+    const { log } = this.#options.ports
+    if (released > 0)
+      log.warn({ subscription: this.#processor.plan.name, released, finished }, 'messages were released and will be delivered again')
     await this.#started
     await this.#consumer?.stop()
-    return result
   }
 
   assigned(partitions: readonly TopicPartition[]): void {

@@ -54,7 +54,7 @@ export async function compileTestProject({ root, env, files }: TestOptions): Pro
   if (problems.length === 0) {
     const loaded = await HandlerModules.load(root, realHandlers(plan, read))
     if (loaded instanceof HandlerModules) modules = loaded
-    else problems.push(...loaded.map(fault => handlerProblem(fault, uses)))
+    else problems.push(...loaded.faults.map(fault => handlerProblem(fault, uses)))
   }
   return {
     problems,

@@ -33,6 +33,21 @@ describe('run', () => {
     expect(stderr).toMatch(/"code":"when-number","place":"routes\/a\.yaml:5:\d+"/)
   })
 
+  test('SIGTERM while a setup() hangs at the start ends it with exit code 0', async () => {
+    const { root } = await makeProject({
+      'router.yaml': routerYaml,
+      'routes/a.yaml': routes.replace('broadcast: orders', 'invoke: ../handlers/hangs.mjs'),
+      'handlers/hangs.mjs':
+        'export const setup = () => new Promise(() => { setInterval(() => {}, 1000); console.error("setting up") })\nexport default () => {}\n',
+    })
+    const run = new RunningCommand(['run', '--port', '0'], { cwd: root, env })
+    await run.says(/setting up/)
+    run.send('SIGTERM')
+    const { code, stderr } = await run.ended
+    expect(code).toBe(0)
+    expect(stderr).not.toContain('"msg":"listening')
+  })
+
   test('logs less with --log-level', async () => {
     const { root } = await makeProject({ 'router.yaml': routerYaml, 'routes/a.yaml': routes })
     const run = new RunningCommand(['run', '--port', '0', '--log-level', 'error', '--stop-when-empty'], { cwd: root, env })

@@ -15,7 +15,7 @@ describeWithKafka('reloads under load', () => {
     timeout: testLimitMs,
   }, async () => {
     const subject = await makeSubject({ address: kafkaBrokers.join(','), work: '  return ctx.with.generation' })
-    // Both actions say which version of the file they belong to, with a pause between them.
+    // Both actions say which version of the file they belong to, with a pause between them; most edits name another handler than the one before.
     const file = (generation: number) => `topics: ${subject.topic}
 from: earliest
 routes:
@@ -25,7 +25,7 @@ routes:
       - invoke: ../handlers/first.ts
         as: first
         with: { generation: ${generation} }
-      - invoke: ../handlers/log.ts
+      - invoke: ../handlers/${generation % 3 === 0 ? 'log' : 'log-too'}.ts
         with: { generation: "{{results.first}}-${generation}" }
       - broadcast: steps
 `
@@ -33,6 +33,7 @@ routes:
       'handlers/first.ts',
       "import { setTimeout as sleep } from 'node:timers/promises'\nexport default async (_event, ctx) => { await sleep(5); return ctx.with.generation }\n",
     )
+    await subject.project.write('handlers/log-too.ts', "export { default } from './log.ts'\n")
     await subject.project.write('routes/steps.yaml', file(0))
     const sender = subject.sender({ keys: 200 })
     const running = await subject.start()

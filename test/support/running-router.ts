@@ -1,5 +1,6 @@
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
+import type { LifecycleLimits } from '../../src/runtime/handler-lifecycle.ts'
 import { startRouter } from '../../src/runtime/router.ts'
 import type { ReloadResult, RouterOptions, RunningRouter } from '../../src/runtime/router-options.ts'
 import { makeProject, type TestProject } from './project.ts'
@@ -28,25 +29,32 @@ export interface Running {
 }
 
 /** A project with this router.yaml unless the files bring another one, on the embedded broker, ready. */
-export async function start(files: Readonly<Record<string, string>>, options: Partial<RouterOptions> = {}): Promise<Running> {
-  return await startIn(await makeProject({ 'router.yaml': routerYaml, ...files }), options)
+export async function start(
+  files: Readonly<Record<string, string>>,
+  options: Partial<RouterOptions> = {},
+  limits?: LifecycleLimits,
+): Promise<Running> {
+  return await startIn(await makeProject({ 'router.yaml': routerYaml, ...files }), options, limits)
 }
 
 /** The same for a folder that is there. */
-export async function startIn(project: TestProject, options: Partial<RouterOptions> = {}): Promise<Running> {
+export async function startIn(project: TestProject, options: Partial<RouterOptions> = {}, limits?: LifecycleLimits): Promise<Running> {
   const reloads: ReloadResult[] = []
   let wake = () => {}
-  const router = await startRouter({
-    root: project.root,
-    mode: 'dev',
-    env: {},
-    log: pino({ level: 'silent' }),
-    onReload: result => {
-      reloads.push(result)
-      wake()
+  const router = await startRouter(
+    {
+      root: project.root,
+      mode: 'dev',
+      env: {},
+      log: pino({ level: 'silent' }),
+      onReload: result => {
+        reloads.push(result)
+        wake()
+      },
+      ...options,
     },
-    ...options,
-  })
+    limits,
+  )
   onTestFinished(() => router.stop())
   await router.ready
   const nextReload = async () => {
