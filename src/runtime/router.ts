@@ -1,20 +1,21 @@
 import { resolve } from 'node:path'
 import { createHttpClient } from '../actions/http-client.ts'
-import type { RoutingPlan, SubscriptionPlan } from '../compiler/plan.ts'
+import type { SubscriptionPlan } from '../compiler/plan.ts'
 import type { RouterConfig } from '../config/router-config.ts'
 import { MessageLimit } from '../engine/message-limit.ts'
 import type { Inspector } from '../inspector/inspector.ts'
 import type { RealtimeServer } from '../realtime/realtime-server.ts'
-import { describeDiff, diffPlans } from '../reload/plan-diff.ts'
 import { actionPorts, type LateParts } from './action-ports.ts'
 import { BrokerSet, eventRecord } from './broker-set.ts'
 import { Fleet } from './fleet.ts'
-import { changedSubscriptions, type Draft, type Generation, Generations, type PortsBesideHandlers } from './generations.ts'
+import { type Generation, Generations, type PortsBesideHandlers } from './generations.ts'
 import { type LifecycleLimits, lifecycleLimits } from './handler-lifecycle.ts'
 import { hotConfig } from './hot-config.ts'
 import { IdempotencyKeys } from './idempotency-keys.ts'
 import { createListeners, type Listeners, listen } from './listeners.ts'
 import { ProjectWatch } from './project-watch.ts'
+import { Reloads } from './reloads.ts'
+import { retireHandlers } from './retire-handlers.ts'
 import type { OutgoingEvent, ReloadResult, RouterAddress, RouterOptions, RunningRouter, StopResult } from './router-options.ts'
 import { runnersOver } from './runners.ts'
 import { StartError } from './start-error.ts'
@@ -37,7 +38,7 @@ class Router implements RunningRouter {
   readonly #options: RouterOptions
   readonly #settings: StartSettings
   readonly #generations: Generations
-  readonly #reloads = { applied: 0, rejected: 0 }
+  readonly #reloads: Reloads
   readonly #stopping = new AbortController()
   readonly #http = createHttpClient(() => this.#generation().project.router.http)
   readonly #limit: MessageLimit | undefined
@@ -45,9 +46,6 @@ class Router implements RunningRouter {
   #isReady: () => void = () => {}
   #parts: Parts | undefined
   #address: RouterAddress = { host: '127.0.0.1', port: 0 }
-  #reloading: Promise<unknown> = Promise.resolve()
-  /** Handlers of earlier generations that are still in use or being torn down. */
-  readonly #retiring = new Set<Promise<void>>()
   #stopped: Promise<StopResult> | undefined
   #everReady = false
   #statistics: Statistics | undefined
@@ -75,6 +73,18 @@ class Router implements RunningRouter {
       handlerLimits,
       onSecrets: secrets => this.#learnSecrets(secrets),
     })
+    this.#reloads = new Reloads({
+      generations: this.#generations,
+      log: options.log,
+      stopping: this.#stopping.signal,
+      parts: () => this.#running(),
+      hotConfig: config => hotConfig(config, options.mode, this.#address),
+      waiting: () => this.#settings.waiting,
+      onReload: result => {
+        this.#running().inspector?.reloaded(result)
+        options.onReload?.(result)
+      },
+    })
   }
 
   get address(): RouterAddress {
@@ -92,12 +102,16 @@ class Router implements RunningRouter {
     if (signal?.aborted === true) void this.stop()
     const late: LateParts = { hub: undefined, brokers: undefined }
     const ports = actionPorts(late, this.#generations, this.#http, this.#options)
-    const draft = await this.#generations.draft(ports, this.#stopping.signal)
-    if (draft.kind !== 'ready') throw new StartError('problems', 'the configuration has problems', draft.kind === 'rejected' ? draft : {})
     try {
-      await this.#startOn(draft.generation, ports, late)
+      const draft = await this.#generations.draft(ports, this.#stopping.signal)
+      if (draft.kind !== 'ready') throw new StartError('problems', 'the configuration has problems', draft.kind === 'rejected' ? draft : {})
+      await this.#startOn(draft.generation, ports, late).catch(async (error: unknown) => {
+        await retireHandlers(draft.generation, this.#options.log)
+        throw error
+      })
     } catch (error) {
-      await this.#retireHandlers(draft.generation)
+      this.#stopping.signal.throwIfAborted()
+      this.#stopping.abort()
       throw error
     }
   }
@@ -161,15 +175,8 @@ class Router implements RunningRouter {
     await brokers.get(project.router.broker, project.router).produce(eventRecord(event))
   }
 
-  /** One reload at a time; edits that arrive during one are seen by the next. */
   reload(): Promise<ReloadResult> {
-    return this.#reload('as-it-is')
-  }
-
-  #reload(files: 'settled' | 'as-it-is'): Promise<ReloadResult> {
-    const next = this.#reloading.then(() => this.#reloadNow(files))
-    this.#reloading = next.catch(() => {})
-    return next
+    return this.#reloads.reload('as-it-is')
   }
 
   async stop(): Promise<void> {
@@ -180,67 +187,25 @@ class Router implements RunningRouter {
     await this.#stopped
   }
 
-  async #reloadNow(files: 'settled' | 'as-it-is'): Promise<ReloadResult> {
-    const { signal } = this.#stopping
-    if (signal.aborted) return { kind: 'unchanged' }
-    const { ports, inspector } = this.#running()
-    let draft: Draft
-    try {
-      draft = files === 'settled' ? await this.#generations.settledDraft(ports, signal) : await this.#generations.draft(ports, signal)
-    } catch (error) {
-      if (signal.aborted) return { kind: 'unchanged' }
-      throw error
-    }
-    const result = draft.kind === 'ready' ? await this.#apply(draft.generation) : draft
-    if (result.kind === 'unchanged') return result
-    if (result.kind === 'rejected') this.#reloads.rejected++
-    else this.#reloads.applied++
-    inspector?.reloaded(result)
-    this.#options.onReload?.(result)
-    return result
-  }
-
-  async #apply(generation: Generation): Promise<ReloadResult> {
-    const { fleet, server, keys, watch } = this.#running()
-    const { project, plan, problems } = generation
-    const fault = await keys.openForReload(plan)
-    if (fault !== undefined || this.#stopping.signal.aborted) {
-      if (generation.handlers !== this.#generation().handlers) await this.#retireHandlers(generation)
-      return fault === undefined ? { kind: 'unchanged' } : { kind: 'rejected', problems: [fault], sources: project.sources }
-    }
-    const previous = this.#generations.adopt(generation)
-    const before: RoutingPlan = previous?.plan ?? { subscriptions: [] }
-    const diff = diffPlans(before, plan)
-    server.updateConfig(hotConfig(project.router, this.#options.mode, this.#address))
-    const { done, earlierEnded } = fleet.apply(diff)
-    watch?.follow(project, generation.handlers.files)
-    if (previous !== undefined && previous.handlers !== generation.handlers) this.#retireLater(previous, earlierEnded)
-    await done
-    const changed = previous === undefined ? new Set<string>() : changedSubscriptions(previous, generation)
-    const waits = this.#settings.waiting.map(key => `router.yaml: ${key} changed, which takes a restart`)
-    const summary = [...describeDiff(diff, changed), ...waits]
-    return { kind: 'applied', generation: generation.number, summary, problems, sources: project.sources }
-  }
-
   async #stopNow(): Promise<StopResult> {
     this.#stopping.abort(this.#options.signal?.reason)
     const parts = this.#parts
     if (parts === undefined) return { cut: [] }
-    const { fleet, server, inspector, keys, brokers, watch } = parts
-    const unwatched = watch?.close()
+    const { fleet, server, inspector, keys, brokers } = parts
     const { graceMs } = this.#generation().project.router.shutdown
     const ending = {
       fleet,
       server,
-      reloading: this.#reloading,
+      reloading: this.#reloads.underWay,
       drained: () => this.#statistics?.stop(),
       closeRest: (withinMs: number): readonly EndingPart[] => [
-        ['the watch over files', unwatched],
+        ['the watch over files', parts.watch?.close()],
         ['the inspector', inspector?.close()],
         ['the idempotency store', keys.close()],
         ['the broker connections', brokers.close()],
         ['calls over HTTP', this.#http.close()],
-        ['the teardown of handlers', Promise.all([this.#retireHandlers(this.#generation(), withinMs), ...this.#retiring])],
+        ['the teardown of handlers', retireHandlers(this.#generation(), this.#options.log, withinMs)],
+        ['the teardown of earlier handlers', this.#reloads.retired],
       ],
     }
     return await stopRouter(ending, graceMs, this.#options.log)
@@ -263,7 +228,7 @@ class Router implements RunningRouter {
       brokers,
       generations: this.#generations,
       runners: () => this.#parts?.fleet.runners ?? [],
-      reloads: () => this.#reloads,
+      reloads: () => this.#reloads.counts,
       // Stays true through rebalances and outages: a load balancer must not cut the sockets for them.
       isReady: () => this.#everReady && !this.#stopping.signal.aborted,
       address: () => this.#address,
@@ -288,7 +253,7 @@ class Router implements RunningRouter {
     const watch = new ProjectWatch({
       root: resolve(this.#options.root),
       onChange: () => {
-        this.#reload('settled').catch((error: unknown) => log.error({ err: error }, 'the project could not be read again'))
+        this.#reloads.reload('settled').catch((error: unknown) => log.error({ err: error }, 'the project could not be read again'))
       },
       onError: error => log.warn({ error: error instanceof Error ? error.message : String(error) }, 'files cannot be watched'),
     })
@@ -302,16 +267,6 @@ class Router implements RunningRouter {
     const config = this.#generation().project.router
     const brokerOf = (plan: SubscriptionPlan) => brokers.get(plan.broker, config)
     if (await whenEmpty(() => fleet.runners, brokerOf, this.#stopping.signal)) await this.stop()
-  }
-
-  /** Messages at work may still call what an edit took away. */
-  #retireLater(generation: Generation, earlierEnded: Promise<void>): void {
-    const retiring = earlierEnded.then(() => this.#retireHandlers(generation)).finally(() => this.#retiring.delete(retiring))
-    this.#retiring.add(retiring)
-  }
-
-  async #retireHandlers({ handlers }: Generation, withinMs?: number): Promise<void> {
-    for (const error of await handlers.retire(withinMs)) this.#options.log.error({ err: error }, 'a handler module could not be torn down')
   }
 
   #running(): Parts {

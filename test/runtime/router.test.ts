@@ -1,9 +1,11 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { startRouter } from '../../src/runtime/router.ts'
 import { StartError } from '../../src/runtime/start-error.ts'
 import { makeProject } from '../support/project.ts'
-import { order, ordersYaml, start, subscriberOf } from '../support/running-router.ts'
+import { order, ordersYaml, routerYaml, start, subscriberOf } from '../support/running-router.ts'
 
 test('an event of a topic reaches the pusher-js client that is subscribed to its channel', async () => {
   const { router } = await start({ 'routes/orders.yaml': ordersYaml })
@@ -67,4 +69,42 @@ test('stop lets a running handler end, and readyz is red from its start', async 
     .toContain('signalbox_messages_received_total{subscription="orders"} 1')
   await router.stop()
   expect(subscriber.received).toHaveLength(1)
+})
+
+test('a signal stops a router, and one that aborts before leaves nothing behind', async () => {
+  const stop = new AbortController()
+  const { router } = await start({ 'routes/orders.yaml': ordersYaml }, { signal: stop.signal })
+  stop.abort()
+  expect(await router.done).toEqual({ cut: [] })
+  await expect(fetch(`http://127.0.0.1:${router.address.port}/healthz`)).rejects.toThrow()
+  const { root } = await makeProject({ 'router.yaml': routerYaml, 'routes/orders.yaml': ordersYaml })
+  const late = startRouter({ root, mode: 'dev', env: {}, log: pino({ level: 'silent' }), signal: AbortSignal.abort(new Error('too late')) })
+  await expect(late).rejects.toThrow('too late')
+})
+
+test('a signal ends a start whose setup() hangs, and what was set up is torn down', async () => {
+  const handler = (setup: string) => `import { appendFileSync } from 'node:fs'
+import { join } from 'node:path'
+const trace = what => appendFileSync(join(import.meta.dirname, '..', '.trace'), what + ' ')
+export const setup = () => { trace('setup'); ${setup} }
+export const teardown = () => trace('teardown')
+export default () => {}
+`
+  const { root } = await makeProject({
+    'router.yaml': routerYaml,
+    'routes/orders.yaml': ordersYaml.replace(
+      '- broadcast: "user.{{data.user_id}}"',
+      '- invoke: ../handlers/ready.mjs\n      - invoke: ../handlers/hangs.mjs',
+    ),
+    'handlers/ready.mjs': handler(''),
+    'handlers/hangs.mjs': handler('return new Promise(() => {})'),
+  })
+  const stop = new AbortController()
+  const starting = startRouter({ root, mode: 'dev', env: {}, log: pino({ level: 'silent' }), signal: stop.signal })
+  starting.catch(() => {})
+  const trace = () => readFile(join(root, '.trace'), 'utf8')
+  await expect.poll(() => trace().catch(() => ''), { timeout: 20_000 }).toBe('setup setup ')
+  stop.abort(new Error('no longer'))
+  await expect(starting).rejects.toThrow('no longer')
+  expect(await trace()).toBe('setup setup teardown ')
 })
