@@ -37,7 +37,7 @@ export class KafkaBroker implements Broker {
     this.name = name
     this.#config = config
     this.#options = options
-    this.#producer = new KafkaProducer(() => this.#openLink(), config)
+    this.#producer = new KafkaProducer(brokers => this.#openLink(brokers), config)
   }
 
   async connect(): Promise<void> {
@@ -161,9 +161,9 @@ export class KafkaBroker implements Broker {
     }
   }
 
-  #openLink(): KafkaLink {
+  #openLink(brokers = this.#config.brokers): KafkaLink {
     return openLink({
-      brokers: this.#config.brokers,
+      brokers,
       clientId: this.#config.consumer['client.id'] ?? this.#options.clientId,
       log: this.#options.log,
       ssl: this.#config.ssl,

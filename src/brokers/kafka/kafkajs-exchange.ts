@@ -32,6 +32,12 @@ export function at(value: unknown, key: string | number): unknown {
   return typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined
 }
 
+/** The list at that place; empty where there is none. */
+export function listAt(value: unknown, key: string): readonly unknown[] {
+  const list = at(value, key)
+  return Array.isArray(list) ? list : []
+}
+
 function lookUp(broker: Broker, apiKey: number, definitions: unknown): (request: unknown) => unknown {
   const lookupRequest: unknown = Reflect.get(broker, 'lookupRequest')
   const build: unknown = typeof lookupRequest === 'function' ? Reflect.apply(lookupRequest, broker, [apiKey, definitions]) : undefined

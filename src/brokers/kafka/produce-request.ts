@@ -1,6 +1,6 @@
 import type { Broker } from 'kafkajs'
 import { byTopic } from './by-topic.ts'
-import { assertVersion, at, type Exchange, withExchange } from './kafkajs-exchange.ts'
+import { assertVersion, at, type Exchange, listAt, withExchange } from './kafkajs-exchange.ts'
 
 /** A record batch for one partition. */
 export interface BatchToWrite {
@@ -94,11 +94,6 @@ async function errorOf(topic: unknown, partition: unknown, response: Exchange['r
     return error
   }
   return new Error(`the broker refused the records with the error ${String(at(partition, 'errorCode'))}`)
-}
-
-function listAt(value: unknown, key: string): readonly unknown[] {
-  const list = at(value, key)
-  return Array.isArray(list) ? list : []
 }
 
 function isBatch(value: unknown): value is BatchToWrite {
