@@ -123,14 +123,16 @@ export type BrokerErrorCode =
   /** No broker would take the name. */
   | 'invalid-topic'
   | 'record-too-large'
+  /** The topic takes no record of that shape: a compacted one needs a key, another takes no time of its sender. */
+  | 'invalid-record'
   | 'invalid-config'
   /** Somebody reads in the group. */
   | 'group-active'
   | 'closed'
   | 'failed'
 
-/** What somebody can mend at the broker while the message waits: such a write must be tried again, though the broker refused it. */
-const MENDABLE: ReadonlySet<BrokerErrorCode> = new Set(['unreachable', 'tls', 'authentication', 'authorization', 'unknown-topic', 'closed'])
+/** What no try will ever write. Everything else may pass or be mended while the message waits, what a broker cannot explain included. */
+const HOPELESS: ReadonlySet<BrokerErrorCode> = new Set(['record-too-large', 'invalid-topic', 'invalid-record'])
 
 export class BrokerError extends Error {
   override readonly name = 'BrokerError'
@@ -143,9 +145,9 @@ export class BrokerError extends Error {
     this.retriable = options.retriable
   }
 
-  /** True for a record that no try will ever write: too large, or of an illegal shape. The engine does not retry it. */
+  /** True for a record that no try will ever write. The engine does not retry it. */
   get permanent(): boolean {
-    return !this.retriable && !MENDABLE.has(this.code)
+    return HOPELESS.has(this.code)
   }
 }
 

@@ -161,10 +161,17 @@ function refusalOf(text: string): Error {
   return new BrokerError(code, String(body.error), { retriable: 'retriable' in body && body.retriable === true })
 }
 
+const refusalCodes: readonly unknown[] = [
+  'group-active',
+  'record-too-large',
+  'invalid-record',
+  'invalid-topic',
+  'unknown-topic',
+  'failed',
+] satisfies readonly BrokerErrorCode[]
+
 function isCode(value: unknown): value is BrokerErrorCode {
-  return (
-    value === 'group-active' || value === 'record-too-large' || value === 'invalid-topic' || value === 'unknown-topic' || value === 'failed'
-  )
+  return refusalCodes.includes(value)
 }
 
 function toWire({ topic, key, value, headers, partition }: OutgoingRecord): WireRecord {

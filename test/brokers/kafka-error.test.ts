@@ -27,12 +27,24 @@ describe('an error of Kafka', () => {
     ['SASL_AUTHENTICATION_FAILED', 'authentication', 'is waited for'],
     ['INVALID_TOPIC_EXCEPTION', 'invalid-topic', 'is for good'],
     ['MESSAGE_TOO_LARGE', 'record-too-large', 'is for good'],
-    ['SOMETHING_ELSE', 'failed', 'is for good'],
+    ['RECORD_LIST_TOO_LARGE', 'record-too-large', 'is for good'],
+    ['INVALID_RECORD', 'invalid-record', 'is for good'],
+    ['INVALID_TIMESTAMP', 'invalid-record', 'is for good'],
+    ['UNKNOWN', 'failed', 'is waited for'],
+    ['KAFKA_STORAGE_ERROR', 'failed', 'is waited for'],
+    ['SOMETHING_ELSE', 'failed', 'is waited for'],
   ])('%s is %s and %s', (type, code, lasting) => {
     const error = toBrokerError(refused(type), 'writing to topic "t"', PLACE)
     expect(error).toMatchObject({ code, retriable: false, permanent: lasting === 'is for good' })
     expect(error.message).toMatch(/^Kafka refused writing to topic "t": ./)
   })
+
+  test.each(['the broker said nothing of orders/0', 'kafkajs lacks produce requests: it is not the version this was written for'])(
+    'that nobody knows is waited for: %s',
+    message => {
+      expect(toBrokerError(new Error(message), 'x', PLACE)).toMatchObject({ code: 'failed', permanent: false })
+    },
+  )
 
   test('that Kafka calls temporary can be tried again', () => {
     expect(toBrokerError(refused('NOT_ENOUGH_REPLICAS', true), 'x', PLACE)).toMatchObject({ code: 'failed', retriable: true })
