@@ -6,7 +6,7 @@ import { assign, decodeAssignment, decodeMember, encodeMember, PROTOCOL_NAME } f
 import type { KafkaConnection } from './kafka-connection.ts'
 import { isUnreachable, protocolType } from './kafka-error.ts'
 import type { ConsumerSettings } from './kafka-settings.ts'
-import type { HeartbeatAnswer, Membership } from './membership.ts'
+import type { HeartbeatAnswer, Membership, MemberTerm } from './membership.ts'
 
 /** The session is over: the coordinator knows this member no more, or it has gone on without it. */
 const LOST: ReadonlySet<string> = new Set(['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION', 'FENCED_INSTANCE_ID'])
@@ -47,6 +47,10 @@ export class GroupMembership implements Membership {
 
   get doing(): string {
     return `consuming as group "${this.#group}"`
+  }
+
+  get term(): MemberTerm {
+    return { memberId: this.#memberId, generation: this.#generation }
   }
 
   use(connection: KafkaConnection): void {
@@ -100,9 +104,8 @@ export class GroupMembership implements Membership {
     }
   }
 
-  /** Commits as a member of the current generation. */
-  async commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
-    await this.#commit(offsets, this.#memberId, this.#generation)
+  async commit(offsets: readonly TopicPartitionOffset[], term: MemberTerm): Promise<void> {
+    await this.#commit(offsets, term)
   }
 
   /**
@@ -111,7 +114,7 @@ export class GroupMembership implements Membership {
    */
   async commitFromOutside(offsets: readonly TopicPartitionOffset[]): Promise<boolean> {
     try {
-      await this.#commit(offsets, '', -1)
+      await this.#commit(offsets, { memberId: '', generation: -1 })
       return true
     } catch (error) {
       const type = protocolType(error) ?? ''
@@ -144,9 +147,9 @@ export class GroupMembership implements Membership {
     this.#leads = false
   }
 
-  async #commit(offsets: readonly TopicPartitionOffset[], memberId: string, groupGenerationId: number): Promise<void> {
+  async #commit(offsets: readonly TopicPartitionOffset[], { memberId, generation }: MemberTerm): Promise<void> {
     const topics = wireOffsets(offsets)
-    await this.#ask(coordinator => coordinator.offsetCommit({ groupId: this.#group, memberId, groupGenerationId, topics }))
+    await this.#ask(coordinator => coordinator.offsetCommit({ groupId: this.#group, memberId, groupGenerationId: generation, topics }))
   }
 
   async #ask<T>(request: (coordinator: GroupBroker) => Promise<T>): Promise<T> {

@@ -7,7 +7,7 @@ import { keyOf } from './by-topic.ts'
 import type { KafkaConnection } from './kafka-connection.ts'
 import { isUnreachable, protocolType } from './kafka-error.ts'
 import type { ConsumerSettings } from './kafka-settings.ts'
-import type { Membership } from './membership.ts'
+import type { Membership, MemberTerm } from './membership.ts'
 import { PartitionFetcher } from './partition-fetcher.ts'
 import { type FoundTopics, topicsChange } from './topic-lookup.ts'
 
@@ -35,6 +35,8 @@ export class GroupSession {
   readonly #options: GroupSessionOptions
   readonly #fetcher: PartitionFetcher
   readonly #owned: Set<string>
+  /** By the time a commit is tried again, the partition may be elsewhere, or here once more: it counts for this term or not at all. */
+  readonly #term: MemberTerm
   /** When the last heartbeat was sent that found this member in its group; as `performance.now()`. */
   #confirmedAt = performance.now()
   /** Records wait for the next heartbeat's answer. */
@@ -45,6 +47,7 @@ export class GroupSession {
   constructor(options: GroupSessionOptions) {
     this.#options = options
     this.#fetcher = new PartitionFetcher({ ...options, mayDeliver: () => this.#mayDeliver() })
+    this.#term = options.membership.term
     this.#owned = new Set(options.positions.map(keyOf))
   }
 
@@ -63,11 +66,11 @@ export class GroupSession {
   async commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
     const { membership } = this.#options
     try {
-      await membership.commit(offsets)
+      await membership.commit(offsets, this.#term)
     } catch (error) {
       if (!isUnreachable(error) && protocolType(error) !== 'NOT_COORDINATOR_FOR_GROUP') throw error
       await sleep(COMMIT_RETRY_MS)
-      await membership.commit(offsets)
+      await membership.commit(offsets, this.#term)
     }
   }
 

@@ -74,7 +74,8 @@ export class KafkaConsumer implements Consumer {
 
   /** One at a time, so that a commit that is tried again cannot overtake a later one. */
   commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
-    const commit = this.#commits.then(() => this.#commit(offsets))
+    const session = this.#session
+    const commit = this.#commits.then(() => this.#commit(offsets, session))
     this.#commits = commit.catch(() => {})
     return commit
   }
@@ -84,8 +85,7 @@ export class KafkaConsumer implements Consumer {
     return this.#running
   }
 
-  async #commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
-    const session = this.#session
+  async #commit(offsets: readonly TopicPartitionOffset[], session: GroupSession | undefined): Promise<void> {
     const owned = offsets.filter(offset => session?.owns(offset))
     if (session === undefined || owned.length === 0) return
     try {

@@ -8,6 +8,7 @@ export class LoneMembership implements Membership {
   readonly doing = 'reading without a group'
   readonly leads = true
   readonly hasCompany = false
+  readonly term = { memberId: '', generation: -1 }
   readonly #offsets = new Map<string, number>()
   #connection: KafkaConnection | undefined
 

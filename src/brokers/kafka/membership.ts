@@ -3,6 +3,12 @@ import type { KafkaConnection } from './kafka-connection.ts'
 
 export type HeartbeatAnswer = 'ok' | 'rebalance' | 'lost'
 
+/** Who holds the partitions, and in which generation of the group: Kafka takes commits of the present one only. */
+export interface MemberTerm {
+  readonly memberId: string
+  readonly generation: number
+}
+
 /** How a consumer gets its partitions, and where it keeps its offsets. It outlives connections: `use` gives it the next. */
 export interface Membership {
   /** Completes the sentence "cannot reach Kafka while ...". */
@@ -16,7 +22,10 @@ export interface Membership {
   join(topics: readonly string[]): Promise<readonly TopicPartition[]>
   /** Throws where no answer came. */
   heartbeat(): Promise<HeartbeatAnswer>
-  commit(offsets: readonly TopicPartitionOffset[]): Promise<void>
+  /** What the last join gave it. */
+  readonly term: MemberTerm
+  /** Commits what was done in that term; rejects where it is over. */
+  commit(offsets: readonly TopicPartitionOffset[], term: MemberTerm): Promise<void>
   /** Commits before joining. False where others have decided already where to start. */
   commitFromOutside(offsets: readonly TopicPartitionOffset[]): Promise<boolean>
   /** Committed offsets of these partitions; those without a commit are left out. */

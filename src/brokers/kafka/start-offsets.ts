@@ -42,7 +42,7 @@ export class StartOffsets {
     if (open.length === 0) return committed
     const earliest = await listOffsets(cluster, open, EARLIEST)
     const starts = earliest.map(start => ({ ...start, offset: this.#pending.get(keyOf(start)) ?? start.offset }))
-    await membership.commit(starts)
+    await membership.commit(starts, membership.term)
     return [...committed, ...starts]
   }
 }
