@@ -13,6 +13,8 @@ export interface DeadLetterCause {
   readonly type: string
   readonly message: string
   readonly stack: string | undefined
+  /** The type of the error that it wraps, if it wraps one. */
+  readonly causeType?: string | undefined
   /** What the actions before it had returned: a replay goes on with it. */
   readonly results?: Readonly<Record<string, unknown>> | undefined
 }
@@ -41,6 +43,7 @@ export function deadLetterRecord(record: SourceRecord, topic: string, cause: Dea
     'kafka_dlt-exception-message': Buffer.from(cause.message.slice(0, maxMessageLength)),
     'signalbox-attempts': Buffer.from(String(cause.attempts)),
   }
+  if (cause.causeType !== undefined) added['kafka_dlt-exception-cause-fqcn'] = Buffer.from(cause.causeType)
   if (cause.stack !== undefined) added[stackHeader] = Buffer.from(cause.stack.slice(0, maxStackLength))
   if (cause.route !== undefined) added['signalbox-route'] = Buffer.from(cause.route)
   if (cause.action !== undefined) added['signalbox-action'] = Buffer.from(cause.action)

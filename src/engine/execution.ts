@@ -32,10 +32,15 @@ export interface Execution {
 }
 
 /** What is said of a failure. Handlers throw what they like: whatever it is, this gives text and never throws. */
-export function errorCause(error: unknown): Pick<DeadLetterCause, 'type' | 'message' | 'stack'> {
+export function errorCause(error: unknown): Pick<DeadLetterCause, 'type' | 'message' | 'stack' | 'causeType'> {
   try {
     if (error instanceof Error)
-      return { type: String(error.name), message: String(error.message), stack: typeof error.stack === 'string' ? error.stack : undefined }
+      return {
+        type: String(error.name),
+        message: String(error.message),
+        stack: typeof error.stack === 'string' ? error.stack : undefined,
+        causeType: error.cause instanceof Error ? String(error.cause.name) : undefined,
+      }
     return { type: 'Error', message: `a handler threw ${typeof error === 'string' ? error : typeof error}`, stack: undefined }
   } catch {
     return { type: 'Error', message: 'a handler threw an error that cannot be read', stack: undefined }

@@ -51,6 +51,26 @@ describe('a dead letter', () => {
     })
   })
 
+  it('names the type of the error that lies under the one it was given up for', async () => {
+    const refused = action(
+      () => {
+        throw new Error('the shop is closed', { cause: new RangeError('out of hours') })
+      },
+      { retry: { ...steadyRetry, attempts: 1 } },
+    )
+    const plain = action(
+      () => {
+        throw new Error('the shop is closed', { cause: 'out of hours' })
+      },
+      { retry: { ...steadyRetry, attempts: 1 } },
+    )
+    const harness = new Harness(subscription([route('wrapped', [refused]), route('plain', [plain])]))
+    harness.deliverRecords([record({ value: envelope('e', 1) })])
+    await harness.clock.runOut()
+    const causes = harness.letters.map(letter => [texts(letter)['signalbox-route'], texts(letter)['kafka_dlt-exception-cause-fqcn']])
+    expect(Object.fromEntries(causes)).toEqual({ 'shop/wrapped': 'RangeError', 'shop/plain': undefined })
+  })
+
   it('of a message that was replayed and failed again says why it failed this time', async () => {
     const headers = {
       'kafka_dlt-exception-message': Buffer.from('old'),
