@@ -20,7 +20,8 @@ export interface BrokerAccess extends Asked {
   readonly broker: string | undefined
   /** Makes a topic that does not exist, with as many partitions as another one. */
   ensureTopic(topic: string, like: string): Promise<void>
-  read(part: Part, onRecord: (record: SourceRecord) => void): Promise<void>
+  /** Page by page: the next is read when `receive` is done with one. */
+  read(part: Part, receive: (records: readonly SourceRecord[]) => Promise<void>): Promise<void>
   close(): Promise<void>
 }
 
@@ -63,9 +64,9 @@ function direct(broker: Broker, close: () => Promise<void>): BrokerAccess {
       const partitions = (await broker.topicOffsets(like)).length
       await broker.createTopics([{ topic, partitions: Math.max(1, partitions) }])
     },
-    async read(part, onRecord) {
+    async read(part, receive) {
       const { readPast } = await import('../testing/past-records.ts')
-      const [unread] = await readPast({ broker, parts: [part] }, onRecord)
+      const [unread] = await readPast({ broker, parts: [part] }, receive)
       if (unread !== undefined)
         throw new CommandFailure(
           2,
@@ -110,7 +111,7 @@ function devBroker(dev: DevAccess): BrokerAccess {
     produce: record => ask({ call: 'produce', record: toWire(record) }),
     // Writing makes it.
     ensureTopic: async () => {},
-    async read({ end, ...part }, onRecord) {
+    async read({ end, ...part }, receive) {
       for (let start = part.start; start < end; ) {
         const page: { readonly records: readonly Required<WireRecord>[]; readonly next: number } = await ask({
           call: 'read',
@@ -118,7 +119,7 @@ function devBroker(dev: DevAccess): BrokerAccess {
           start,
           end,
         })
-        for (const record of page.records) onRecord(fromWire(record))
+        await receive(page.records.map(fromWire))
         if (page.next <= start) throw new CommandFailure(2, `${part.topic}/${part.partition} was not given up to offset ${end}`)
         start = page.next
       }

@@ -37,8 +37,8 @@ export interface LetterFilter {
   /** Epoch milliseconds. */
   readonly since: number | undefined
   readonly until: number | undefined
-  /** Most newest records of each partition. */
-  readonly last: number
+  /** Most newest records of each partition; undefined: all. */
+  readonly last: number | undefined
 }
 
 /** Every dead-letter topic that exists: those that the routes name, and all that end with `.dlq`. */
@@ -51,25 +51,57 @@ export async function deadLetterTopics(access: BrokerAccess, plan: RoutingPlan):
   return (await access.listTopics()).filter(topic => topics.has(topic) || topic.endsWith('.dlq')).toSorted()
 }
 
-/** The letters that pass the filter, in the order of their topics, partitions and offsets. */
-export async function readLetters(
-  access: BrokerAccess,
-  filter: LetterFilter,
-  onRead: (records: number) => void,
-): Promise<readonly DeadLetter[]> {
-  const records: SourceRecord[] = []
-  for (const topic of filter.topics) await readTopic(access, topic, filter, record => onRead(records.push(record)))
-  const replayed = await replayedLetters(access, new Set(records.map(({ headers }) => text(headers, group) ?? '')))
-  return records.map(record => readLetter(record, replayed)).filter(letter => passes(letter, filter))
+/** Where letters are looked for, and how many records before them are not looked at. */
+export interface LetterSearch {
+  readonly parts: readonly Part[]
+  readonly older: number
 }
 
-/** Undefined where the record is gone. */
-export async function readLetterAt(access: BrokerAccess, part: Part): Promise<DeadLetter | undefined> {
+export async function planSearch(
+  access: BrokerAccess,
+  { topics, since, last }: Pick<LetterFilter, 'topics' | 'since' | 'last'>,
+): Promise<LetterSearch> {
+  const parts: Part[] = []
+  let older = 0
+  for (const topic of topics) {
+    const starts = since === undefined ? [] : await access.offsetsSince(topic, since)
+    for (const { partition, low, high } of await access.topicOffsets(topic)) {
+      const first = Math.max(low, starts.find(each => each.partition === partition)?.offset ?? low)
+      const start = last === undefined ? first : Math.max(first, high - last)
+      older += start - first
+      if (start < high) parts.push({ topic, partition, start, end: high })
+    }
+  }
+  return { parts, older }
+}
+
+/** The letters that pass the filter, in the order of their topics, partitions and offsets; a page of them is worked on before the next is read. */
+export async function readLetters(
+  access: BrokerAccess,
+  { parts }: LetterSearch,
+  filter: LetterFilter,
+  receive: (letters: readonly DeadLetter[], recordsRead: number) => Promise<void>,
+): Promise<void> {
+  const replayed = new ReplayedLetters(access)
+  for (const part of parts)
+    await access.read(part, async records => {
+      await replayed.learn(records)
+      const letters = records.map(record => readLetter(record, replayed)).filter(letter => passes(letter, filter))
+      await receive(letters, records.length)
+    })
+}
+
+/** The letters that are there of those named, where they lie. */
+export async function readNamedLetters(access: BrokerAccess, places: readonly Omit<Part, 'end'>[]): Promise<readonly DeadLetter[]> {
   const records: SourceRecord[] = []
-  await access.read(part, record => void records.push(record))
-  const [record] = records
-  if (record === undefined) return undefined
-  return readLetter(record, await replayedLetters(access, new Set([text(record.headers, group) ?? ''])))
+  for (const { topic, partition, start } of places) {
+    const place = (await access.topicOffsets(topic)).find(each => each.partition === partition)
+    if (place === undefined || start < place.low || start >= place.high) continue
+    await access.read({ topic, partition, start, end: start + 1 }, async found => void records.push(...found))
+  }
+  const replayed = new ReplayedLetters(access)
+  await replayed.learn(records)
+  return records.map(record => readLetter(record, replayed))
 }
 
 /** A letter that only says where its message lies, with the message; undefined where that is gone. */
@@ -82,7 +114,7 @@ export async function withMessage(access: BrokerAccess, letter: DeadLetter): Pro
   const place = exists ? (await access.topicOffsets(topic)).find(each => each.partition === partition) : undefined
   if (place === undefined || offset < place.low || offset >= place.high) return undefined
   const found: SourceRecord[] = []
-  await access.read({ topic, partition, start: offset, end: offset + 1 }, each => void found.push(each))
+  await access.read({ topic, partition, start: offset, end: offset + 1 }, async records => void found.push(...records))
   // A topic of that name that was made anew has something else there.
   const message = found.find(each => each.offset === offset && each.timestamp === original.timestamp)
   if (message === undefined) return undefined
@@ -96,44 +128,55 @@ export async function withMessage(access: BrokerAccess, letter: DeadLetter): Pro
   }
 }
 
-async function readTopic(
-  access: BrokerAccess,
-  topic: string,
-  { since, last }: Pick<LetterFilter, 'since' | 'last'>,
-  onRecord: (record: SourceRecord) => void,
-): Promise<void> {
-  const starts = since === undefined ? [] : await access.offsetsSince(topic, since)
-  for (const { partition, low, high } of await access.topicOffsets(topic)) {
-    const first = starts.find(each => each.partition === partition)?.offset ?? low
-    await access.read({ topic, partition, start: Math.max(first, high - last, low), end: high }, onRecord)
-  }
-}
+/** What the topics of replays say was sent back already. */
+class ReplayedLetters {
+  readonly #access: BrokerAccess
+  readonly #groups = new Set<string>()
+  /** Offsets by `topic/partition`. */
+  readonly #sent = new Map<string, Set<number>>()
 
-/** What the topics of replays say was sent back already, by id. */
-async function replayedLetters(access: BrokerAccess, groups: ReadonlySet<string>): Promise<ReadonlySet<string>> {
-  const existing = new Set(await access.listTopics())
-  const ids = new Set<string>()
-  for (const name of groups) {
-    const topic = replayTopicOf(name)
-    if (topic === undefined || !existing.has(topic)) continue
-    await readTopic(access, topic, { since: undefined, last: Number.MAX_SAFE_INTEGER }, ({ headers }) => {
-      const id = text(headers, 'signalbox-replay-of')
-      if (id !== undefined) ids.add(id)
-    })
+  constructor(access: BrokerAccess) {
+    this.#access = access
   }
-  return ids
+
+  has({ topic, partition, offset }: SourceRecord): boolean {
+    return this.#sent.get(`${topic}/${partition}`)?.has(offset) === true
+  }
+
+  /** Reads the replay topics of all groups that these come from. */
+  async learn(records: readonly SourceRecord[]): Promise<void> {
+    for (const { headers } of records) {
+      const name = text(headers, group) ?? ''
+      if (this.#groups.has(name)) continue
+      this.#groups.add(name)
+      const topic = replayTopicOf(name)
+      if (topic === undefined || !(await this.#access.listTopics()).includes(topic)) continue
+      const { parts } = await planSearch(this.#access, { topics: [topic], since: undefined, last: undefined })
+      for (const part of parts)
+        await this.#access.read(part, async replays => {
+          for (const replay of replays) this.#add(replay.headers)
+        })
+    }
+  }
+
+  #add(headers: RecordHeaders): void {
+    const [, place, offset] = /^(.+)\/(\d+)$/.exec(text(headers, 'signalbox-replay-of') ?? '') ?? []
+    if (place === undefined) return
+    const offsets = this.#sent.get(place) ?? new Set()
+    this.#sent.set(place, offsets.add(Number(offset)))
+  }
 }
 
 const group = 'kafka_dlt-original-consumer-group'
 
-function readLetter(record: SourceRecord, replayed: ReadonlySet<string>): DeadLetter {
+function readLetter(record: SourceRecord, replayed: ReplayedLetters): DeadLetter {
   const { topic, partition, offset, timestamp, headers } = record
   const id = `${topic}/${partition}/${offset}`
   const replay = readReplay(record)
   return {
     id,
     timestamp,
-    state: replayed.has(id) ? 'replayed' : replaysOf(headers) > 0 ? 'failed again' : 'new',
+    state: replayed.has(record) ? 'replayed' : replaysOf(headers) > 0 ? 'failed again' : 'new',
     group: text(headers, group),
     route: text(headers, 'signalbox-route'),
     action: text(headers, 'signalbox-action'),
@@ -146,7 +189,7 @@ function readLetter(record: SourceRecord, replayed: ReadonlySet<string>): DeadLe
   }
 }
 
-function passes(letter: DeadLetter, { route, error, since, until }: LetterFilter): boolean {
+export function passes(letter: DeadLetter, { route, error, since, until }: LetterFilter): boolean {
   const said = `${letter.error} ${letter.message}`.toLowerCase()
   return (
     (route === undefined || letter.route === route || letter.route?.endsWith(`/${route}`) === true) &&

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import type { DeadLetter } from './dead-letters.ts'
-import type { Replayable, ReplayPlan } from './replay-letters.ts'
+import type { LeftLetter, Replayable } from './replay-letters.ts'
 import { textTable } from './text-table.ts'
 
 export function listTable(letters: readonly DeadLetter[]): string {
@@ -52,16 +52,25 @@ export function showLetter(letter: DeadLetter): string {
   ].join('\n')
 }
 
-export function replayTable(chosen: readonly Replayable[]): string {
+/** The first of `count`. */
+export function replayTable(chosen: readonly Replayable[], count: number): string {
   const rows = chosen.map(({ letter, topic }) => [letter.id, letter.route ?? '-', letter.action ?? '-', topic])
-  return `${textTable(['LETTER', 'ROUTE', 'FROM ACTION', 'TO'], rows)}\n`
+  const more = count > chosen.length ? `and ${(count - chosen.length).toLocaleString('en-US')} more\n` : ''
+  return `${textTable(['LETTER', 'ROUTE', 'FROM ACTION', 'TO'], rows)}\n${more}`
 }
 
 const mostLeft = 20
 
-export function leftLines(left: ReplayPlan['left']): readonly string[] {
+/** The first of `count`. */
+export function leftLines(left: readonly LeftLetter[], count: number): readonly string[] {
   const lines = left.slice(0, mostLeft).map(({ letter, why }) => `left out: ${letter.id}: ${why}`)
-  return left.length > mostLeft ? [...lines, `left out: ${left.length - mostLeft} more`] : lines
+  return count > mostLeft ? [...lines, `left out: ${count - mostLeft} more`] : lines
+}
+
+/** What a list does not show because it lies before the newest `last` records of each partition. */
+export function olderLine(older: number, last: number): string {
+  const count = older.toLocaleString('en-US')
+  return `looked at the newest ${last.toLocaleString('en-US')} records of each partition; ${count} older ${older === 1 ? 'one was' : 'ones were'} not (--last)`
 }
 
 function facts({ id, timestamp, state, group, route, action, attempts, error, message, original, record }: DeadLetter): object {

@@ -43,7 +43,10 @@ async function ofDev(dev: BrokerAccess, { subscriptions, topic, range }: PastReq
     notes,
     count: countMessages(readings),
     async read(onRecord) {
-      for (const part of readings.flatMap(({ parts }) => parts)) await dev.read(part, record => onRecord(undefined, record))
+      for (const part of readings.flatMap(({ parts }) => parts))
+        await dev.read(part, async records => {
+          for (const record of records) onRecord(undefined, record)
+        })
       return []
     },
     close: () => dev.close(),
@@ -76,7 +79,10 @@ async function readAll(
   const unread: string[] = []
   for (const reading of readings) {
     const name = namesBrokers ? reading.broker.name : undefined
-    const rest = await readPast(reading, record => onRecord(name, record))
+    const rest = await readPast(reading, records => {
+      for (const record of records) onRecord(name, record)
+      return undefined
+    })
     unread.push(...rest.map(({ topic, partition, end }) => `${topic}/${partition} was not given up to offset ${end}`))
   }
   return unread

@@ -15,7 +15,7 @@ export class ProgressLine {
     if (!process.stderr.isTTY || now - this.#shownAt < 100) return
     this.#shownAt = now
     const width = 24
-    const filled = this.#total === 0 ? width : Math.min(width, Math.round((width * done) / this.#total))
+    const filled = Math.min(width, Math.round((width * done) / Math.max(1, this.#total)))
     const bar = `${'#'.repeat(filled)}${'.'.repeat(width - filled)}`
     process.stderr.write(`\r[${bar}] ${done.toLocaleString('en-US')} of ${this.#total.toLocaleString('en-US')} ${this.#unit}`)
   }

@@ -9,6 +9,8 @@ export interface ReplayChoice {
   readonly toTopic: boolean
   /** Also those that were replayed before. */
   readonly again: boolean
+  /** Only says what would be sent. */
+  readonly dryRun: boolean
   /** Groups that a route file has. */
   readonly groups: ReadonlySet<string>
 }
@@ -21,21 +23,83 @@ export interface Replayable {
   readonly replayTopic: string
 }
 
-export interface ReplayPlan {
-  readonly chosen: readonly Replayable[]
-  /** The rest, each with the reason in a few words. */
-  readonly left: readonly { readonly letter: DeadLetter; readonly why: string }[]
+/** A letter that is not sent, and the reason in a few words. */
+export interface LeftLetter {
+  readonly letter: DeadLetter
+  readonly why: string
 }
 
-export function planReplay(letters: readonly DeadLetter[], choice: ReplayChoice): ReplayPlan {
-  const chosen: Replayable[] = []
-  const left: { letter: DeadLetter; why: string }[] = []
-  for (const letter of letters) {
-    const target = targetOf(letter, choice)
-    if (typeof target === 'string') left.push({ letter, why: target })
-    else chosen.push(target)
+/** Kept to be shown; there may be any number. */
+const mostShown = 1_000
+
+/** Sends letters back, page by page, and remembers what became of them. */
+export class LetterReplay {
+  readonly #access: BrokerAccess
+  readonly #choice: ReplayChoice
+  readonly #ensured = new Set<string>()
+  readonly #shown: Replayable[] = []
+  readonly #left: LeftLetter[] = []
+  #sent = 0
+  #leftCount = 0
+
+  constructor(access: BrokerAccess, choice: ReplayChoice) {
+    this.#access = access
+    this.#choice = choice
   }
-  return { chosen: chosen.toSorted(byOrigin), left }
+
+  get sent(): number {
+    return this.#sent
+  }
+
+  /** The first of those that a dry run would have sent. */
+  get shown(): readonly Replayable[] {
+    return this.#shown
+  }
+
+  /** The first of those that were left out. */
+  get left(): readonly LeftLetter[] {
+    return this.#left
+  }
+
+  get leftCount(): number {
+    return this.#leftCount
+  }
+
+  /** Rejects with BrokerError: those before may be written. */
+  async take(letters: readonly DeadLetter[]): Promise<void> {
+    const chosen: Replayable[] = []
+    for (const letter of letters) {
+      const target = targetOf(letter, this.#choice)
+      if (typeof target === 'string') this.#leave({ letter, why: target })
+      else chosen.push(target)
+    }
+    if (this.#choice.dryRun) {
+      this.#sent += chosen.length
+      this.#shown.push(...chosen.slice(0, mostShown - this.#shown.length))
+    } else await this.#send(chosen.toSorted(byOrigin))
+  }
+
+  async #send(chosen: readonly Replayable[]): Promise<void> {
+    for (const { replayTopic, letter } of chosen) {
+      if (this.#ensured.has(replayTopic)) continue
+      await this.#access.ensureTopic(replayTopic, letter.original?.topic ?? replayTopic)
+      this.#ensured.add(replayTopic)
+    }
+    for (let at = 0; at < chosen.length; ) {
+      const some = nextGroup(chosen, at)
+      const [first] = some
+      const whole = first?.letter.leftOut === undefined ? some : await fetched(this.#access, first)
+      if (whole.length > 0) await Promise.all(whole.map(each => send(this.#access, each)))
+      else if (first !== undefined) this.#leave({ letter: first.letter, why: `it is only a reference, and ${lies(first)} is gone` })
+      this.#sent += whole.length
+      at += some.length
+    }
+  }
+
+  #leave(left: LeftLetter): void {
+    this.#leftCount++
+    if (this.#left.length < mostShown) this.#left.push(left)
+  }
 }
 
 function targetOf(letter: DeadLetter, { toTopic, again, groups }: ReplayChoice): Replayable | string {
@@ -57,27 +121,6 @@ function byOrigin({ letter: a }: Replayable, { letter: b }: Replayable): number 
 
 /** At work at once; the broker's producer puts them into few requests. */
 const atOnce = 200
-
-/** Sends them; `onSent` gets how many are written. Answers with those whose messages are gone. Rejects with BrokerError: those before may be written. */
-export async function sendReplays(
-  access: BrokerAccess,
-  chosen: readonly Replayable[],
-  onSent: (count: number) => void,
-): Promise<ReplayPlan['left']> {
-  const likes = new Map(chosen.map(({ replayTopic, letter }) => [replayTopic, letter.original?.topic ?? replayTopic]))
-  for (const [topic, like] of likes) await access.ensureTopic(topic, like)
-  const left: { letter: DeadLetter; why: string }[] = []
-  for (let at = 0; at < chosen.length; ) {
-    const some = nextGroup(chosen, at)
-    const [first] = some
-    const whole = first?.letter.leftOut === undefined ? some : await fetched(access, first)
-    if (whole.length > 0) await Promise.all(whole.map(each => send(access, each)))
-    else if (first !== undefined) left.push({ letter: first.letter, why: `it is only a reference, and ${lies(first)} is gone` })
-    at += some.length
-    onSent(at)
-  }
-  return left
-}
 
 /** Those that only say where their message lies go alone: it is large. */
 function nextGroup(chosen: readonly Replayable[], from: number): readonly Replayable[] {

@@ -63,17 +63,17 @@ function lastOf<T extends { readonly part: PastPart }>(all: readonly T[], messag
   })
 }
 
+/** Takes the next records of one partition, in order. Where it needs time, that partition is read no further meanwhile. */
+export type PastReceiver = (records: readonly SourceRecord[]) => Promise<void> | undefined
+
 /**
  * Reads past records without a group, so that no consumer notices and no offset moves. Resolves with the parts that the broker did not give to their end
- * (an open transaction stands there). Rejects with BrokerError.
+ * (an open transaction stands there). Rejects with BrokerError, and with what the receiver rejects with.
  */
-export async function readPast(
-  { broker, parts }: PastReading<Broker>,
-  onRecord: (record: SourceRecord) => void,
-): Promise<readonly PastPart[]> {
+export async function readPast({ broker, parts }: PastReading<Broker>, receive: PastReceiver): Promise<readonly PastPart[]> {
   const open = new Map(parts.filter(({ start, end }) => start < end).map(part => [positionOf(part), part]))
   if (open.size === 0) return []
-  const read = new PastSink(open, onRecord)
+  const read = new PastSink(open, receive)
   const options = {
     group: undefined,
     topics: { names: [...new Set(parts.map(({ topic }) => topic))], patterns: [] },
@@ -93,16 +93,18 @@ export async function readPast(
 /** Takes what belongs to the open parts, and closes a part once the broker has given its end. */
 class PastSink implements RecordSink {
   readonly #open: Map<string, PastPart>
-  readonly #onRecord: (record: SourceRecord) => void
+  readonly #receive: PastReceiver
+  /** Partitions whose records are being worked on. */
+  #busy = 0
   #consumer: Consumer | undefined
   #patience: NodeJS.Timeout | undefined
   /** Undefined while nobody waits: deliveries begin once `all` was called. */
   #end: ((failure?: Error) => void) | undefined
   #failure: Error | undefined
 
-  constructor(open: Map<string, PastPart>, onRecord: (record: SourceRecord) => void) {
+  constructor(open: Map<string, PastPart>, receive: PastReceiver) {
     this.#open = open
-    this.#onRecord = onRecord
+    this.#receive = receive
   }
 
   /** Resolves when every part is closed, or when the broker gives no more; rejects with what kept it from giving. */
@@ -114,7 +116,10 @@ class PastSink implements RecordSink {
         if (failure === undefined) resolve()
         else reject(failure)
       }
-      this.#patience = setTimeout(() => this.#end?.(this.#failure), patienceMs)
+      this.#patience = setTimeout(() => {
+        if (this.#busy > 0) this.#patience?.refresh()
+        else this.#end?.(this.#failure)
+      }, patienceMs)
     })
   }
 
@@ -127,10 +132,29 @@ class PastSink implements RecordSink {
     if (part === undefined) return
     this.#failure = undefined
     this.#patience?.refresh()
-    for (const record of records) if (record.offset >= part.start && record.offset < part.end) this.#onRecord(record)
-    if (nextOffset < part.end) return
+    const work = this.#receive(records.filter(({ offset }) => offset >= part.start && offset < part.end))
+    if (work !== undefined) void this.#wait(part, nextOffset, work)
+    else if (nextOffset >= part.end) this.#close(part)
+  }
+
+  async #wait(part: PastPart, nextOffset: number, work: Promise<void>): Promise<void> {
+    this.#consumer?.pause([part])
+    this.#busy++
+    try {
+      await work
+      if (nextOffset >= part.end) this.#close(part)
+      else this.#consumer?.resume([part])
+    } catch (error) {
+      this.#end?.(error instanceof Error ? error : new Error(String(error)))
+    } finally {
+      this.#busy--
+      this.#patience?.refresh()
+    }
+  }
+
+  #close(part: PastPart): void {
     this.#open.delete(positionOf(part))
-    this.#consumer?.pause([{ topic, partition }])
+    this.#consumer?.pause([part])
     if (this.#open.size === 0) this.#end?.()
   }
 

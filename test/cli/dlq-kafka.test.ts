@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { KafkaBroker } from '../../src/brokers/kafka/kafka-broker.ts'
+import { deadLetterRecord } from '../../src/engine/dead-letter.ts'
 import { describeWithKafka, kafkaBrokers, uniqueName } from '../kafka/kafka-address.ts'
 import { kafkaClient } from '../kafka/kafka-client.ts'
 import { makeProject } from '../support/project.ts'
@@ -84,6 +85,41 @@ describeWithKafka('dlq on Kafka', () => {
     expect(await run()).toEqual(['ship a 5'])
     expect((await command('dlq', 'replay', b, '--to-topic', '--again')).stdout).toBe('1 letter sent (kafka)\n')
     expect(await run()).toEqual(['count b', 'price b', 'ship b 5'])
+  })
+
+  test('a replay of everything reaches letters of any age, a named one is found where it lies, and a list says what it left out', {
+    timeout: 150_000,
+  }, async () => {
+    const { topic, kafka, command } = await shop((name, broker) =>
+      broker.createTopics([name, `${name}.dlq`].map(each => ({ topic: each, partitions: 1 }))),
+    )
+    const letters = Array.from({ length: 10_020 }, (_, offset) => {
+      const value = Buffer.from(JSON.stringify({ id: String(offset), event: 'order.created', data: { id: offset } }))
+      const record = { topic, partition: 0, offset, timestamp: 1_767_225_600_000, key: null, value, headers: {} }
+      const cause = {
+        group: `${topic}.orders`,
+        route: 'orders/ship',
+        action: '1:invoke',
+        attempts: 1,
+        type: 'Error',
+        message: 'x',
+        stack: undefined,
+      }
+      return deadLetterRecord(record, `${topic}.dlq`, cause)
+    })
+    await Promise.all(letters.map(letter => kafka.produce(letter)))
+    const listed = await command('dlq', 'list', '--topic', `${topic}.dlq`)
+    expect(listed.stdout).toMatch(/\n10000 in all\n$/)
+    expect(listed.stderr).toBe('looked at the newest 10,000 records of each partition; 20 older ones were not (--last)\n')
+
+    expect((await command('dlq', 'replay', `${topic}.dlq/0/3`)).stdout).toBe('1 letter sent (kafka)\n')
+    const dry = await command('dlq', 'replay', '--topic', `${topic}.dlq`, '--all', '--dry-run')
+    expect(dry.stdout).toMatch(/\nand 9,019 more\n+10019 letters would be sent \(kafka\); nothing was\n$/)
+    const all = await command('dlq', 'replay', '--topic', `${topic}.dlq`, '--all')
+    expect(all.stdout).toBe('10019 letters sent (kafka)\n')
+    expect(all.stderr).toBe(`left out: ${topic}.dlq/0/3: replayed before (--again)\n`)
+    const [replays] = await kafka.topicOffsets(`${topic}.orders.signalbox-replay`)
+    expect(replays).toMatchObject({ low: 0, high: 10_020 })
   })
 
   test('a letter that is too large for its topic says where the message lies: it is shown and sent back from there, until that is gone', {

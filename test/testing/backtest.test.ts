@@ -138,11 +138,33 @@ describe('which messages are read', () => {
     const readings = await planReading([{ broker, topic: 'orders' }], { kind: 'last', messages: 20 })
     await broker.produce({ topic: 'orders', partition: 2, key: null, value: Buffer.from('late'), headers: {} })
     const read: string[] = []
-    for (const reading of readings)
-      expect(await readPast(reading, ({ partition, offset }) => read.push(`${partition}/${offset}`))).toEqual([])
+    const receive = (records: readonly SourceRecord[]) => {
+      read.push(...records.map(({ partition, offset }) => `${partition}/${offset}`))
+      return undefined
+    }
+    for (const reading of readings) expect(await readPast(reading, receive)).toEqual([])
     expect(countMessages(readings)).toBe(20)
     expect(read.filter(place => place.startsWith('0/'))).toEqual(['0/0', '0/1', '0/2', '0/3', '0/4'])
     expect(read.filter(place => place.startsWith('2/'))).toEqual(Array.from({ length: 15 }, (_, index) => `2/${15 + index}`))
+  })
+
+  test('no more is read of a partition while somebody works on what was read', async () => {
+    const broker = await filled([2_500])
+    const [reading] = await planReading([{ broker, topic: 'orders' }], { kind: 'last', messages: 2_500 })
+    if (reading === undefined) throw new Error('there is nothing to read')
+    const pages: number[] = []
+    let atWork = 0
+    const receive = async (records: readonly SourceRecord[]) => {
+      atWork++
+      expect(atWork).toBe(1)
+      await new Promise(resolve => setTimeout(resolve, 20))
+      pages.push(records.length)
+      atWork--
+    }
+    expect(await readPast(reading, receive)).toEqual([])
+    expect(pages.length).toBeGreaterThan(1)
+    expect(pages.reduce((sum, count) => sum + count, 0)).toBe(2_500)
+    await expect(readPast(reading, async () => Promise.reject(new Error('the disk is full')))).rejects.toThrow('the disk is full')
   })
 
   test('those since a time', async () => {

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander'
 import type { Blueprint } from '../../runtime/blueprint.ts'
 import type { BrokerAccess } from '../broker-access.ts'
-import type { DeadLetter, LetterFilter } from '../dead-letters.ts'
+import type { DeadLetter, LetterFilter, LetterSearch } from '../dead-letters.ts'
 import { CommandFailure } from '../failure.ts'
 import { wholeNumber } from '../flags.ts'
 import { print, printError } from '../output.ts'
@@ -14,7 +14,7 @@ interface FilterOptions extends GlobalOptions {
   readonly error?: string
   readonly since?: string
   readonly until?: string
-  readonly last: number
+  readonly last?: number
   readonly broker?: string
 }
 
@@ -36,7 +36,7 @@ export function addDlq(program: Command): void {
     .description(
       'Reads the dead-letter topics of the project, at the broker or inside the `router dev` that runs for it. Nothing is ever deleted.',
     )
-  addFilters(dlq.command('list').summary('what lies there').description('Lists dead letters, oldest first.'))
+  addFilters(dlq.command('list').summary('what lies there').description('Lists dead letters, oldest first.'), `${usualLast}`)
     .addOption(new Option('--format <format>', 'how to print').choices(['pretty', 'json']).default('pretty'))
     .addHelpText(
       'after',
@@ -57,6 +57,7 @@ export function addDlq(program: Command): void {
         'Sends dead letters back to their consumer group: only the route that failed runs, from the failed action on. A letter that was\nreplayed before is left out, and so is one that failed again after a replay.',
       )
       .argument('[letters...]', 'as `list` names them'),
+    'all',
   )
     .option('--all', 'everything that is there')
     .option('--again', 'also what was replayed before')
@@ -70,31 +71,44 @@ export function addDlq(program: Command): void {
 
 const usualLast = 10_000
 
-function addFilters(command: Command): Command {
+function addFilters(command: Command, usual: string): Command {
   return command
     .option('--topic <topics...>', 'these dead-letter topics (default: all that the routes name, and every *.dlq)')
     .option('--route <route>', 'only of this route')
     .option('--error <text>', "only with this in the error's type or message")
     .option('--since <time>', 'only since then: 1h, 7d, or a time such as 2026-01-31T12:00:00Z')
     .option('--until <time>', 'only before then')
-    .option('--last <n>', 'look at the newest n of each partition', wholeNumber(1), usualLast)
+    .option('--last <n>', `look at the newest n of each partition (default: ${usual})`, wholeNumber(1))
     .option('--broker <name>', 'a broker of router.yaml instead of its default')
 }
 
 async function list(options: ListOptions): Promise<void> {
-  await withLetters(options, async ({ letters, redact }) => {
-    const { listJson, listTable } = await import('../format-letters.ts')
+  await withAccess(options, async opened => {
+    const { access, redact } = opened
+    const [{ planSearch, readLetters }, { listJson, listTable, olderLine }] = await Promise.all([
+      import('../dead-letters.ts'),
+      import('../format-letters.ts'),
+    ])
+    const last = options.last ?? usualLast
+    const filter = { ...(await letterFilter(opened, options)), last }
+    const search = await planSearch(access, filter)
+    const letters: DeadLetter[] = []
+    await readWithProgress(search, receive =>
+      readLetters(access, search, filter, async (page, records) => {
+        letters.push(...page)
+        receive(records)
+      }),
+    )
     print(redact(options.format === 'json' ? listJson(letters) : listTable(letters)))
+    if (search.older > 0) printError(olderLine(search.older, last))
   })
 }
 
 async function show(id: string, options: FilterOptions): Promise<void> {
-  const { topic, partition, offset } = parseId(id)
+  const place = parseId(id)
   await withAccess(options, async ({ access, redact }) => {
-    const place = (await access.topicOffsets(topic)).find(each => each.partition === partition)
-    if (place === undefined || offset < place.low || offset >= place.high) throw new CommandFailure(2, `there is no letter ${id}`)
-    const { readLetterAt, withMessage } = await import('../dead-letters.ts')
-    const letter = await readLetterAt(access, { topic, partition, start: offset, end: offset + 1 })
+    const { readNamedLetters, withMessage } = await import('../dead-letters.ts')
+    const [letter] = await readNamedLetters(access, [place])
     if (letter === undefined) throw new CommandFailure(2, `there is no letter ${id}`)
     const { showLetter } = await import('../format-letters.ts')
     print(redact(showLetter((await withMessage(access, letter)) ?? letter)))
@@ -105,26 +119,51 @@ async function replay(ids: readonly string[], options: ReplayOptions): Promise<v
   const { topic, route, error, since, until, all, again, toTopic, dryRun } = options
   if (ids.length === 0 && all === undefined && [topic, route, error, since, until].every(each => each === undefined))
     throw new CommandFailure(2, 'which letters?', 'name them as `router dlq list` does, use its filters, or say --all')
-  const topics = ids.map(id => parseId(id).topic)
-  await withLetters({ ...options, ...(topics.length === 0 ? {} : { topic: topics }) }, async ({ access, blueprint, letters, redact }) => {
-    const missing = ids.filter(id => !letters.some(letter => letter.id === id))
-    if (missing.length > 0) throw new CommandFailure(2, `there is no letter ${missing.join(', ')}`, 'filters apply to named letters too')
-    const { planReplay, sendReplays } = await import('../replay-letters.ts')
-    const wanted = ids.length === 0 ? letters : letters.filter(({ id }) => ids.includes(id))
+  const places = [...new Set(ids)].map(parseId)
+  await withAccess(options, async opened => {
+    const { access, blueprint, redact } = opened
+    const [{ passes, planSearch, readLetters, readNamedLetters }, { LetterReplay }, { leftLines, replayTable }] = await Promise.all([
+      import('../dead-letters.ts'),
+      import('../replay-letters.ts'),
+      import('../format-letters.ts'),
+    ])
     const groups = new Set(blueprint.plan.subscriptions.map(({ group }) => group))
-    const plan = planReplay(wanted, { toTopic: toTopic === true, again: again === true, groups })
-    const { replayTable, leftLines } = await import('../format-letters.ts')
-    let gone: typeof plan.left = []
-    if (dryRun === true && plan.chosen.length > 0) print(redact(replayTable(plan.chosen)))
-    else if (plan.chosen.length > 0) {
-      const progress = new ProgressLine(plan.chosen.length, 'letters')
-      gone = await sendReplays(access, plan.chosen, count => progress.show(count)).finally(() => progress.clear())
+    const replaying = new LetterReplay(access, { toTopic: toTopic === true, again: again === true, dryRun: dryRun === true, groups })
+    if (places.length > 0) {
+      const filter = await letterFilter(opened, { ...options, topic: places.map(place => place.topic) })
+      const letters = (await readNamedLetters(access, places)).filter(letter => passes(letter, filter))
+      const missing = ids.filter(id => !letters.some(letter => letter.id === id))
+      if (missing.length > 0) throw new CommandFailure(2, `there is no letter ${missing.join(', ')}`, 'filters apply to named letters too')
+      await replaying.take(letters)
+    } else {
+      const filter = await letterFilter(opened, options)
+      const search = await planSearch(access, filter)
+      await readWithProgress(search, receive =>
+        readLetters(access, search, filter, async (letters, records) => {
+          await replaying.take(letters)
+          receive(records)
+        }),
+      )
     }
-    for (const line of leftLines([...plan.left, ...gone])) printError(redact(line))
-    const sent = plan.chosen.length - gone.length
-    const count = `${sent} ${sent === 1 ? 'letter' : 'letters'}`
+    if (replaying.shown.length > 0) print(redact(replayTable(replaying.shown, replaying.sent)))
+    for (const line of leftLines(replaying.left, replaying.leftCount)) printError(redact(line))
+    const count = `${replaying.sent} ${replaying.sent === 1 ? 'letter' : 'letters'}`
     print(dryRun === true ? `${count} would be sent (${access.name}); nothing was` : `${count} sent (${access.name})`)
   })
+}
+
+/** `receive` is told how many records each page has. */
+async function readWithProgress({ parts }: LetterSearch, read: (receive: (records: number) => void) => Promise<void>): Promise<void> {
+  const progress = new ProgressLine(
+    parts.reduce((sum, { start, end }) => sum + end - start, 0),
+    'records read',
+  )
+  let done = 0
+  const receive = (records: number): void => {
+    done += records
+    progress.show(done)
+  }
+  await read(receive).finally(() => progress.clear())
 }
 
 interface Opened {
@@ -150,33 +189,24 @@ async function withAccess(options: GlobalOptions & { readonly broker?: string },
   }
 }
 
-async function withLetters(
-  options: FilterOptions,
-  work: (opened: Opened & { readonly letters: readonly DeadLetter[] }) => Promise<void>,
-): Promise<void> {
-  await withAccess(options, async opened => {
-    const { access, blueprint } = opened
-    const [{ deadLetterTopics, readLetters }, { pastTime }] = await Promise.all([import('../dead-letters.ts'), import('../past-time.ts')])
-    const existing = new Set(await access.listTopics())
-    const topics = [...new Set(options.topic ?? (await deadLetterTopics(access, blueprint.plan)))]
-    for (const topic of topics.filter(each => !existing.has(each)))
-      printError(`warning: the topic ${topic} does not exist (${access.name})`)
-    const filter: LetterFilter = {
-      topics: topics.filter(topic => existing.has(topic)),
-      route: options.route,
-      error: options.error,
-      since: options.since === undefined ? undefined : pastTime('--since', options.since),
-      until: options.until === undefined ? undefined : pastTime('--until', options.until),
-      last: options.last,
-    }
-    const progress = new ProgressLine(0, 'records read')
-    const letters = await readLetters(access, filter, count => progress.show(count)).finally(() => progress.clear())
-    await work({ ...opened, letters })
-  })
+/** Topics that do not exist are said and left out. */
+async function letterFilter({ access, blueprint }: Opened, options: FilterOptions): Promise<LetterFilter> {
+  const [{ deadLetterTopics }, { pastTime }] = await Promise.all([import('../dead-letters.ts'), import('../past-time.ts')])
+  const existing = new Set(await access.listTopics())
+  const topics = [...new Set(options.topic ?? (await deadLetterTopics(access, blueprint.plan)))]
+  for (const topic of topics.filter(each => !existing.has(each))) printError(`warning: the topic ${topic} does not exist (${access.name})`)
+  return {
+    topics: topics.filter(topic => existing.has(topic)),
+    route: options.route,
+    error: options.error,
+    since: options.since === undefined ? undefined : pastTime('--since', options.since),
+    until: options.until === undefined ? undefined : pastTime('--until', options.until),
+    last: options.last,
+  }
 }
 
-function parseId(id: string): { readonly topic: string; readonly partition: number; readonly offset: number } {
+function parseId(id: string): { readonly topic: string; readonly partition: number; readonly start: number } {
   const [, topic = '', partition = '', offset = ''] = /^([A-Za-z0-9._-]+)\/(\d+)\/(\d+)$/.exec(id) ?? []
   if (topic === '' || !Number.isSafeInteger(Number(offset))) throw new CommandFailure(2, `${id} is no letter`, 'such as orders.dlq/0/12')
-  return { topic, partition: Number(partition), offset: Number(offset) }
+  return { topic, partition: Number(partition), start: Number(offset) }
 }
