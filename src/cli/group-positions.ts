@@ -1,5 +1,7 @@
 import type { TopicPartition } from '../brokers/broker.ts'
+import { selectsTopic } from '../brokers/topic-name.ts'
 import type { SubscriptionPlan } from '../compiler/plan.ts'
+import { isRetryTopicOf } from '../compiler/retry-topics.ts'
 import type { BrokerAccess } from './broker-access.ts'
 import { CommandFailure } from './failure.ts'
 import { pastTime } from './past-time.ts'
@@ -16,9 +18,14 @@ export interface GroupPosition extends TopicPartition {
   readonly lag: number | null
 }
 
-export async function groupPositions(access: BrokerAccess, { group, topics }: SubscriptionPlan): Promise<readonly GroupPosition[]> {
-  const existing = await access.listTopics()
-  const read = existing.filter(topic => topics.names.includes(topic) || topics.patterns.some(pattern => pattern.matches(topic))).toSorted()
+/** In all that exists of what it reads: its topics, and those of the group's own in which messages wait for a retry or a replay. */
+export async function groupPositions(
+  access: BrokerAccess,
+  { group, topics, replayTopic }: SubscriptionPlan,
+): Promise<readonly GroupPosition[]> {
+  const read = (await access.listTopics())
+    .filter(topic => selectsTopic(topics, topic) || topic === replayTopic || isRetryTopicOf(group, topic))
+    .toSorted()
   const committed = await access.committedOffsets(group, read)
   const positions: GroupPosition[] = []
   for (const topic of read)

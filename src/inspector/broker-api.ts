@@ -28,8 +28,15 @@ export interface WireRecord {
 /** Two records of the largest size, in base64. */
 const mostBodyBytes = 4 * 1024 * 1024
 
+/** A broker inside the router. */
+export interface EmbeddedBroker {
+  readonly broker: Broker
+  /** Does something while the router reads nothing in a group, and lets it go on afterwards: offsets are set only then. */
+  whileStopped(group: string, work: () => Promise<void>): Promise<void>
+}
+
 /** Reads and does what `POST /api/broker` asks. Rejects with RequestRefused or BrokerError. */
-export async function answerBrokerCall(broker: Broker, request: IncomingMessage): Promise<unknown> {
+export async function answerBrokerCall({ broker, whileStopped }: EmbeddedBroker, request: IncomingMessage): Promise<unknown> {
   const body = await readJsonBody(request, mostBodyBytes)
   const field = new Fields(body)
   switch (body['call']) {
@@ -41,9 +48,12 @@ export async function answerBrokerCall(broker: Broker, request: IncomingMessage)
       return broker.offsetsSince(field.text('topic'), field.number('timestamp'))
     case 'committedOffsets':
       return broker.committedOffsets(field.text('group'), field.list('topics').map(String))
-    case 'setOffsets':
-      await broker.setOffsets(field.text('group'), field.list('offsets').map(readOffset))
+    case 'setOffsets': {
+      const group = field.text('group')
+      const offsets = field.list('offsets').map(readOffset)
+      await whileStopped(group, () => broker.setOffsets(group, offsets))
       return null
+    }
     case 'produce':
       await broker.produce(readRecord(new Fields(field.map('record'))))
       return null

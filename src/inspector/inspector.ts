@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { Broker } from '../brokers/broker.ts'
 import type { RoutingPlan } from '../compiler/plan.ts'
 import type { EngineObserver } from '../engine/observer.ts'
 import { createRedactor } from '../observe/redact.ts'
 import type { ReloadResult } from '../reload/reload-result.ts'
-import { answerBrokerCall, brokerFault } from './broker-api.ts'
+import { answerBrokerCall, brokerFault, type EmbeddedBroker } from './broker-api.ts'
 import { ChannelWatch, type OccupiedChannel } from './channel-watch.ts'
 import { describePlan } from './inspector-state.ts'
 import { createLiveStreams, type LiveMessage, type LiveStreams } from './live-streams.ts'
@@ -37,8 +36,8 @@ export interface InspectorOptions {
   onNews?: NewsListener | undefined
   /** Rejects with an error whose message may be shown. */
   publish(record: PublishRequest): Promise<void>
-  /** The embedded broker, for commands in another terminal; undefined where the router uses real ones: they can be asked themselves. */
-  readonly broker?: Broker | undefined
+  /** For commands in another terminal; undefined where the router uses real brokers: they can be asked themselves. */
+  readonly embedded?: EmbeddedBroker | undefined
   readonly log: InspectorLog
 }
 
@@ -233,9 +232,9 @@ async function publish({ options, pageToken }: Context, request: IncomingMessage
 /** For the command's token alone: the page does not need it. */
 async function callBroker({ options }: Context, request: IncomingMessage, response: ServerResponse): Promise<void> {
   checkBearer(request, [options.token])
-  if (options.broker === undefined) throw new RequestRefused(409, 'this router uses brokers that can be asked themselves')
+  if (options.embedded === undefined) throw new RequestRefused(409, 'this router uses brokers that can be asked themselves')
   try {
-    sendJson(response, 200, { answer: await answerBrokerCall(options.broker, request) })
+    sendJson(response, 200, { answer: await answerBrokerCall(options.embedded, request) })
   } catch (error) {
     const fault = brokerFault(error)
     if (fault === undefined) throw error

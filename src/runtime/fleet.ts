@@ -68,6 +68,17 @@ export class Fleet {
     ])
   }
 
+  /** Stops the consumers of these, does something, and starts them again. */
+  async whileStopped(plans: readonly SubscriptionPlan[], work: () => Promise<void>): Promise<void> {
+    const counters = new Map(plans.map(({ name }) => [name, this.#runners.get(name)?.processor.counters]))
+    await Promise.all(plans.map(({ name }) => this.#retire(name)))
+    try {
+      await work()
+    } finally {
+      for (const plan of plans) this.#launch(plan, counters.get(plan.name))
+    }
+  }
+
   #launch(plan: SubscriptionPlan, counters: SubscriptionCounters | undefined): void {
     if (this.#isStopped) return
     const runner = this.#make(plan, counters)

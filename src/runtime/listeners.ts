@@ -25,6 +25,8 @@ export interface ListenersOptions {
   /** One broker in this process answers to every name. */
   readonly isEmbedded: boolean
   readonly brokers: BrokerSet
+  /** Does something while the router reads nothing in a group. */
+  whileStopped(group: string, work: () => Promise<void>): Promise<void>
   readonly generations: Generations
   runners(): Iterable<SubscriptionRunner>
   reloads(): { readonly applied: number; readonly rejected: number }
@@ -106,7 +108,7 @@ function createPage(of: ListenersOptions, server: RealtimeServer): Inspector | u
     realtime: () => whereBrowsersConnect(of),
     secrets: () => of.secrets(),
     onNews: inspector.onNews,
-    broker: of.isEmbedded ? brokers.get(config.broker, config) : undefined,
+    embedded: of.isEmbedded ? { broker: brokers.get(config.broker, config), whileStopped: of.whileStopped } : undefined,
     publish: request => {
       const record = 'raw' in request ? rawRecord(request) : eventRecord(request)
       return brokers.get(config.broker, generations.current?.project.router ?? config).produce(record)

@@ -56,7 +56,20 @@ export class Reloads {
 
   /** `settled`: what is broken may be a file that is still being written, and is looked at again. */
   reload(files: 'settled' | 'as-it-is'): Promise<ReloadResult> {
-    const next = this.#underWay.then(() => this.#reloadNow(files))
+    return this.#inTurn(() => this.#reloadNow(files))
+  }
+
+  /** Does something while the consumers of a group have left it, between two reloads. */
+  whileStopped(group: string, work: () => Promise<void>): Promise<void> {
+    return this.#inTurn(async () => {
+      const { generations, stopping, parts } = this.#options
+      const plans = stopping.aborted ? [] : (generations.current?.plan.subscriptions.filter(plan => plan.group === group) ?? [])
+      await parts().fleet.whileStopped(plans, work)
+    })
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const next = this.#underWay.then(work)
     this.#underWay = next.catch(() => {})
     return next
   }

@@ -226,6 +226,7 @@ class Router implements RunningRouter {
       options: this.#options,
       isEmbedded: this.#isEmbedded,
       brokers,
+      whileStopped: (group, work) => this.#reloads.whileStopped(group, work),
       generations: this.#generations,
       runners: () => this.#parts?.fleet.runners ?? [],
       reloads: () => this.#reloads.counts,

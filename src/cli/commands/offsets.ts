@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander'
+import { selectsTopic } from '../../brokers/topic-name.ts'
 import type { SubscriptionPlan } from '../../compiler/plan.ts'
 import type { BrokerAccess } from '../broker-access.ts'
 import { CommandFailure } from '../failure.ts'
@@ -38,7 +39,7 @@ export function addOffsets(program: Command): void {
     .command('reset')
     .summary('let a group go on somewhere else')
     .description(
-      'Says where a group would go on, and with --execute makes it so. Nobody may read in the group meanwhile: stop its routers first.',
+      'Says where a group would go on, and with --execute makes it so. Nobody may read in the group meanwhile: stop its routers\nfirst. A `router dev` with its embedded broker stops that consumer by itself, and starts it again.',
     )
     .argument('<subscription>', 'a route file or a group')
     .requiredOption('--to <position>', 'earliest, latest, a time such as 2026-01-31T12:00:00Z, 1h (ago), or an offset')
@@ -84,7 +85,9 @@ async function reset(name: string, options: ResetOptions): Promise<void> {
     const plan = named(all, name)
     const chosen = (await groupPositions(access, plan)).filter(
       ({ topic, partition }) =>
-        (options.topic === undefined || options.topic === topic) && (options.partition === undefined || options.partition === partition),
+        // What waits for a retry or a replay goes on where it is, unless it is meant by name.
+        (options.topic === undefined ? selectsTopic(plan.topics, topic) : options.topic === topic) &&
+        (options.partition === undefined || options.partition === partition),
     )
     if (chosen.length === 0) throw new CommandFailure(2, 'there is nothing to reset', `\`router offsets show ${name}\` says what there is`)
     const targets = await targetOffsets(access, chosen, options.to)
