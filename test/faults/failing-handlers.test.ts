@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import { describeWithKafka, kafkaBrokers } from '../kafka/kafka-address.ts'
-import { account } from './account.ts'
 import { readDeadLetters } from './dead-letters.ts'
-import { patienceMs, scaled, testLimitMs } from './scale.ts'
-import { makeSubject, rebalances } from './subject.ts'
+import { scaled, testLimitMs } from './scale.ts'
+import { step } from './sender.ts'
+import { makeSubject, rebalances, routeBody } from './subject.ts'
 
 const messages = scaled(2_000, 40_000)
 const attempts = 3
@@ -20,6 +20,7 @@ describeWithKafka('handlers that hang, throw, or fail twice and then work', () =
     const subject = await makeSubject({
       address: kafkaBrokers.join(','),
       work,
+      begins: true,
       env: { LEDGER_STARTS: '1' },
     })
     // Only what hangs has a short time-out: on a busy machine the others may take their time.
@@ -31,31 +32,37 @@ defaults:
   retry: { attempts: ${attempts}, backoff: fixed, delay: 50ms, jitter: none }
   breaker: off # one key hangs for good here: a breaker would make it wait without using its attempts
 routes:
-  hang: { event: hang, timeout: 300ms, actions: [{ invoke: ../handlers/log.ts }] }
-  step: { event: step, actions: [{ invoke: ../handlers/log.ts }] }
-`,
+  step:
+    event: step
+${routeBody(subject.topic, true)}  hang:
+    event: hang
+    timeout: 300ms
+${routeBody(subject.topic, true)}`,
     )
     const sender = subject.sender({
       keys: scaled(200, 4_000),
-      value: (_, message) => Buffer.from(JSON.stringify({ id: message.id, event: message.key === 'k0' ? 'hang' : 'step', data: message })),
+      content: (_, place) => {
+        if (place.key === 'k0') return step(place, 'failed', {}, 'hang')
+        return place.key === 'k1' ? step(place, 'failed') : undefined
+      },
     })
     const running = await subject.start()
     await sender.send(messages)
-    const broken = sender.acknowledged.filter(({ key }) => key === 'k0' || key === 'k1')
-    await subject.untilHandled(
-      sender.acknowledged.filter(message => !broken.includes(message)).map(({ id }) => id),
-      patienceMs,
-    )
-    const letters = await readDeadLetters(subject, `${subject.topic}.dlq`, broken.length)
+    await subject.untilCommitted()
+    const metrics = await running.metrics()
     expect(rebalances(running)).toBe(0)
     expect(await running.router.terminate()).toBe(0)
-    const { handlings } = await subject.log.read()
-    const tries = new Map<string, number[]>()
-    for (const { id, phase, attempt } of handlings) if (phase === 'start') tries.set(id, [...(tries.get(id) ?? []), attempt])
-    for (const { id, key } of sender.acknowledged) expect(tries.get(id)?.sort()).toEqual(['k0', 'k1', 'k2'].includes(key) ? [1, 2, 3] : [1])
+    const broken = sender.acknowledged.filter(({ fate }) => fate === 'failed')
+    const letters = await readDeadLetters(subject)
     expect(letters.map(({ headers }) => String(headers['signalbox-attempts']))).toEqual(broken.map(() => String(attempts)))
-    const dead = new Set(broken.map(({ id }) => id))
-    const result = account('failing handlers', sender.acknowledged, handlings, dead)
-    expect(result).toMatchObject({ lost: [], duplicates: [], reordered: [], deadLettered: broken.length })
+    const result = await subject.account('failing handlers', sender)
+    expect(result).toMatchObject({ duplicates: [], reordered: [], repeated: [], deadLettered: broken.length })
+    expect(metrics).toContain(`route="steps/step",outcome="filtered"} ${result.filtered}\n`)
+    const tries = new Map<string, number[]>()
+    for (const { id, phase, attempt } of subject.log.handlings) if (phase === 'start') tries.set(id, [...(tries.get(id) ?? []), attempt])
+    for (const { id, key, fate } of sender.acknowledged) {
+      const due = ['k0', 'k1', 'k2'].includes(key) ? [1, 2, 3] : [1]
+      expect(tries.get(id)?.sort()).toEqual(fate === 'filtered' ? undefined : due)
+    }
   })
 })

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { describeWithKafka, kafkaBrokers } from '../kafka/kafka-address.ts'
 import { describeWithRedis, RedisServer } from '../support/redis-server.ts'
-import { account } from './account.ts'
 import { patienceMs, scaled, testLimitMs } from './scale.ts'
 import { makeSubject, type Subject } from './subject.ts'
 
@@ -26,14 +25,11 @@ describeWithKafka('a router with the level store, killed in the middle of its wo
       running = await subject.start()
     }
     await sending
-    await subject.untilHandled(
-      sender.acknowledged.map(({ id }) => id),
-      patienceMs,
-    )
+    await subject.untilCommitted()
     const metrics = await running.metrics()
     expect(await running.router.terminate()).toBe(0)
-    const result = account(`level store, router killed ${kills} times`, sender.acknowledged, (await subject.log.read()).handlings)
-    expect(result).toMatchObject({ acknowledged: messages, lost: [], reordered: [] })
+    const result = await subject.account(`level store, router killed ${kills} times`, sender)
+    expect(result).toMatchObject({ acknowledged: messages, reordered: [], repeated: [] })
     const places = result.duplicates.map(({ first, again }) => `${first.key}, kill ${killedAt.filter(at => at < again.at).length}`)
     expect(places).toEqual([...new Set(places)])
     // What was finished and not committed came again, and did not run again.
@@ -80,16 +76,12 @@ describeWithKafka('a router whose Redis', () => {
         () => redis.resume(),
       )
       await sending
-      await subject.untilHandled(
-        sender.acknowledged.map(({ id }) => id),
-        patienceMs,
-      )
+      await subject.untilCommitted()
       expect(await running.router.terminate()).toBe(0)
-      const { handlings } = await subject.log.read()
-      const result = account('Redis away and half-open', sender.acknowledged, handlings)
-      expect(result).toMatchObject({ acknowledged: messages, lost: [], duplicates: [], reordered: [] })
+      const result = await subject.account('Redis away and half-open', sender)
+      expect(result).toMatchObject({ acknowledged: messages, duplicates: [], reordered: [], repeated: [] })
       // A second for what had its claim already.
-      const unguarded = handlings.filter(({ at }) => outages.some(({ from, to }) => at > from + 1_000 && at < to))
+      const unguarded = subject.log.handlings.filter(({ at }) => outages.some(({ from, to }) => at > from + 1_000 && at < to))
       expect(unguarded).toEqual([])
       const said = (text: string) => running.router.lines.filter(line => line.includes(text)).length
       expect(said('the idempotency store does not answer')).toBe(2)

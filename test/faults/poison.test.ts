@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { describeWithKafka, kafkaBrokers } from '../kafka/kafka-address.ts'
-import { account } from './account.ts'
 import { readDeadLetters } from './dead-letters.ts'
 import { patienceMs, scaled, testLimitMs } from './scale.ts'
+import { type Content, step } from './sender.ts'
 import { makeSubject } from './subject.ts'
 
 const messages = scaled(5_000, 100_000)
@@ -13,22 +13,21 @@ const schema = JSON.stringify({
   properties: { sequence: { type: 'integer', minimum: 0 }, text: { type: 'string', maxLength: 1000 } },
 })
 
+const event = (id: string, data: unknown) => Buffer.from(JSON.stringify({ id, event: 'step', data }))
+
 /** One in a hundred, in turn: not JSON, bytes that are no text, a list, data of the wrong type, data too large, one the handler refuses. */
-const poisons: readonly ((id: string) => Buffer)[] = [
-  id => Buffer.from(`{"id":"${id}","event":"step","data":`),
-  id => Buffer.concat([Buffer.from([0xff, 0xfe, 0x00]), Buffer.from(id)]),
-  id => Buffer.from(`["${id}"]`),
-  id => Buffer.from(JSON.stringify({ id, event: 'step', data: { id, sequence: 'first' } })),
-  id => Buffer.from(JSON.stringify({ id, event: 'step', data: { id, sequence: 1, text: 'x'.repeat(2_000) } })),
-  id => Buffer.from(JSON.stringify({ id, event: 'step', data: { id, sequence: 1, refuse: true } })),
+const poisons: readonly ((id: string) => Content)[] = [
+  id => ({ value: Buffer.from(`{"id":"${id}","event":"step","data":`), fate: 'refused' }),
+  id => ({ value: Buffer.concat([Buffer.from([0xff, 0xfe, 0x00]), Buffer.from(id)]), fate: 'refused' }),
+  id => ({ value: Buffer.from(`["${id}"]`), fate: 'refused' }),
+  id => ({ value: event(id, { id, sequence: 'first' }), fate: 'refused' }),
+  id => ({ value: event(id, { id, sequence: 1, text: 'x'.repeat(2_000) }), fate: 'refused' }),
+  id => ({ value: event(id, { id, sequence: 1, refuse: true }), fate: 'failed' }),
 ]
 
 const isPoison = (n: number): boolean => n % 100 === 7
 
 const refusing = "  if (event.data.refuse === true) { const error = new Error('refused'); error.name = 'PermanentError'; throw error }"
-
-/** Whatever their order. */
-const written = (texts: readonly (Buffer | null)[]) => texts.map(bytes => bytes?.toString('hex')).sort()
 
 describeWithKafka('one poisoned message in a hundred', () => {
   test('every one is dead-lettered once with its bytes, every other is handled once', { timeout: testLimitMs }, async () => {
@@ -36,31 +35,24 @@ describeWithKafka('one poisoned message in a hundred', () => {
       address: kafkaBrokers.join(','),
       file: 'envelope: event\n',
       route: '    schema: ../schemas/step.json\n',
+      begins: true,
       work: refusing,
       files: { 'schemas/step.json': schema },
     })
     const sender = subject.sender({
       keys: 100,
-      value: (n, message) =>
-        isPoison(n)
-          ? (poisons[Math.floor(n / 100) % poisons.length]?.(message.id) ?? null)
-          : Buffer.from(JSON.stringify({ id: message.id, event: 'step', data: message })),
+      content: (n, { id }) => (isPoison(n) ? poisons[Math.floor(n / 100) % poisons.length]?.(id) : undefined),
     })
-    const { router } = await subject.start()
+    const { router, metrics } = await subject.start()
     await sender.send(messages)
-    const bad = sender.acknowledged.filter((_, n) => isPoison(n))
-    await subject.untilHandled(
-      sender.acknowledged.filter((_, n) => !isPoison(n)).map(({ id }) => id),
-      patienceMs,
-    )
-    const letters = await readDeadLetters(subject, `${subject.topic}.dlq`, bad.length)
+    await subject.untilCommitted()
+    const seen = await metrics()
     expect(await router.terminate()).toBe(0)
-    expect(written(letters.map(({ value }) => value))).toEqual(written(bad.map(({ value }) => value)))
-    expect(new Set(letters.map(({ origin }) => origin)).size).toBe(bad.length)
-    const dead = new Set(bad.map(({ id }) => id))
-    const result = account('1 % poison', sender.acknowledged, (await subject.log.read()).handlings, dead)
-    expect(result).toMatchObject({ acknowledged: messages, lost: [], duplicates: [], reordered: [], deadLettered: messages / 100 })
-    expect([...dead].filter(id => subject.log.handled.has(id))).toEqual([])
+    const result = await subject.account('1 % poison', sender)
+    expect(result).toMatchObject({ acknowledged: messages, duplicates: [], reordered: [], repeated: [], deadLettered: messages / 100 })
+    expect(seen).toContain(`outcome="filtered"} ${result.filtered}\n`)
+    const letters = await readDeadLetters(subject)
+    expect(new Set(letters.map(({ origin }) => origin)).size).toBe(messages / 100)
   })
 
   test(`${kills} kills of the router while dead letters are on their way lose none of them, nor what their keys went on with`, {
@@ -71,7 +63,7 @@ describeWithKafka('one poisoned message in a hundred', () => {
     const isRefused = (n: number): boolean => n % 20 === 7
     const sender = subject.sender({
       keys: 30,
-      value: (n, message) => Buffer.from(JSON.stringify({ id: message.id, event: 'step', data: { ...message, refuse: isRefused(n) } })),
+      content: (n, place) => (isRefused(n) ? step(place, 'failed', { refuse: true }) : undefined),
     })
     let running = await subject.start()
     const sending = sender.send(count, 2_000)
@@ -82,17 +74,9 @@ describeWithKafka('one poisoned message in a hundred', () => {
       running = await subject.start()
     }
     await sending
-    const refused = sender.acknowledged.filter((_, n) => isRefused(n))
-    await subject.untilHandled(
-      sender.acknowledged.filter((_, n) => !isRefused(n)).map(({ id }) => id),
-      patienceMs,
-    )
+    await subject.untilCommitted()
     expect(await running.router.terminate()).toBe(0)
-    const letters = await readDeadLetters(subject, `${subject.topic}.dlq`, refused.length)
-    const once = new Map(letters.map(({ origin, value }) => [origin, value]))
-    expect(written([...once.values()])).toEqual(written(refused.map(({ value }) => value)))
-    const dead = new Set(refused.map(({ id }) => id))
-    const result = account(`router killed ${kills} times with poison`, sender.acknowledged, (await subject.log.read()).handlings, dead)
-    expect(result).toMatchObject({ acknowledged: count, lost: [], reordered: [], deadLettered: refused.length })
+    const result = await subject.account(`router killed ${kills} times with poison`, sender)
+    expect(result).toMatchObject({ acknowledged: count, reordered: [], deadLettered: count / 20 })
   })
 })

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
 import { describeWithKafka, kafkaBrokers } from '../kafka/kafka-address.ts'
-import { account } from './account.ts'
 import { patienceMs, scaled, testLimitMs } from './scale.ts'
 import { makeSubject } from './subject.ts'
 
@@ -27,13 +26,10 @@ describeWithKafka('a router killed in the middle of its work', () => {
       running = await subject.start()
     }
     await sending
-    await subject.untilHandled(
-      sender.acknowledged.map(({ id }) => id),
-      patienceMs,
-    )
+    await subject.untilCommitted()
     expect(await running.router.terminate()).toBe(0)
-    const result = account(`router killed ${kills} times`, sender.acknowledged, (await subject.log.read()).handlings)
-    expect(result).toMatchObject({ acknowledged: messages, lost: [], reordered: [] })
+    const result = await subject.account(`router killed ${kills} times`, sender)
+    expect(result).toMatchObject({ acknowledged: messages, reordered: [], repeated: [] })
     const late = result.duplicates.filter(({ first }) => !killedAt.some(at => first.at <= at && first.at > at - uncommittedMs))
     expect(late).toEqual([])
   })

@@ -6,21 +6,46 @@ import { kafkaClient } from '../kafka/kafka-client.ts'
 /** An answer that takes longer is not waited for. */
 const answerMs = 10_000
 
-/** A message that Kafka has acknowledged. */
-export interface Sent {
+/** How a message is to end. `refused` and `failed` are dead-lettered: before any of its actions, and by one of them. */
+export type Fate = 'done' | 'filtered' | 'refused' | 'failed'
+
+export interface Place {
   readonly id: string
   readonly key: string
   /** Counts from 0 within the key. */
   readonly sequence: number
+}
+
+export interface Content {
   readonly value: Buffer | null
+  readonly fate: Fate
+}
+
+/** A message that Kafka has acknowledged. */
+export interface Sent extends Place, Content {
+  /** When it was written for the first time, in epoch milliseconds. */
+  readonly writtenAt: number
 }
 
 export interface SenderOptions {
   readonly address: string
   readonly topic: string
   readonly keys: number
-  /** The value of message number `n`; default: an event `step` with its id, key and sequence. */
-  readonly value?: (n: number, message: { readonly id: string; readonly key: string; readonly sequence: number }) => Buffer | null
+  /** What message number `n` is; undefined, and the default: a step, of which the route's `when` filters one in fifty. */
+  readonly content?: (n: number, place: Place) => Content | undefined
+}
+
+/** In every record: dead letters keep it, whatever their value is. */
+export const idHeader = 'sent'
+
+/** An event with its place and more data. */
+export function step(place: Place, fate: Fate, data: Readonly<Record<string, unknown>> = {}, event = 'step'): Content {
+  return { value: Buffer.from(JSON.stringify({ id: place.id, event, data: { ...place, ...data } })), fate }
+}
+
+/** What the route's `when` filters comes to all keys in turn. */
+export function ordinary(n: number, place: Place, event = 'step'): Content {
+  return (n + place.sequence) % 50 === 25 ? step(place, 'filtered', { skip: true }, event) : step(place, 'done', {}, event)
 }
 
 /** Writes numbered messages, in order per key, and keeps account of what was acknowledged. */
@@ -62,14 +87,14 @@ export class Sender {
   }
 
   async #sendBatch(count: number): Promise<void> {
-    const { topic, keys, value } = this.#options
+    const { topic, keys, content } = this.#options
+    const writtenAt = Date.now()
     const batch = Array.from({ length: count }, (): Sent => {
       const n = this.#next++
-      const message = { id: `m${n}`, key: `k${n % keys}`, sequence: Math.floor(n / keys) }
-      const plain = () => Buffer.from(JSON.stringify({ id: message.id, event: 'step', data: message }))
-      return { ...message, value: value === undefined ? plain() : value(n, message) }
+      const place = { id: `m${n}`, key: `k${n % keys}`, sequence: Math.floor(n / keys) }
+      return { ...place, ...(content?.(n, place) ?? ordinary(n, place)), writtenAt }
     })
-    await this.#write({ topic, acks: -1, messages: batch.map(({ key, value: bytes }) => ({ key, value: bytes })) })
+    await this.#write({ topic, acks: -1, messages: batch.map(({ id, key, value }) => ({ key, value, headers: { [idHeader]: id } })) })
     this.acknowledged.push(...batch)
   }
 

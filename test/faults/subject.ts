@@ -5,8 +5,13 @@ import { uniqueName } from '../kafka/kafka-address.ts'
 import { kafkaClient } from '../kafka/kafka-client.ts'
 import { makeProject, type TestProject } from '../support/project.ts'
 import { freePort, RouterProcess, whenReady } from '../support/router-process.ts'
+import { type Account, account, figures } from './account.ts'
+import { readDeadLetters } from './dead-letters.ts'
 import { HandlerLog, loggingHandler } from './handler-log.ts'
-import { Sender, type SenderOptions } from './sender.ts'
+import { emitting, outputsOf, readOutputs } from './outputs.ts'
+import { patienceMs } from './scale.ts'
+import { Sender, type SenderOptions, type Sent } from './sender.ts'
+import { endOf } from './topic-reader.ts'
 
 export interface SubjectOptions {
   /** `host:port`, several with commas. */
@@ -20,11 +25,13 @@ export interface SubjectOptions {
   readonly file?: string
   /** Lines of the route that calls the handler. */
   readonly route?: string
+  /** The route emits before its handler, too. */
+  readonly begins?: boolean
   readonly files?: Readonly<Record<string, string>>
   readonly env?: Readonly<Record<string, string>>
 }
 
-/** A project with one route that calls a logging handler, and everything a fault needs to look at. */
+/** A project with one route that calls a logging handler and emits an output, and everything a fault needs to look at. */
 export interface Subject {
   readonly topic: string
   readonly group: string
@@ -32,12 +39,16 @@ export interface Subject {
   readonly log: HandlerLog
   readonly admin: kafkajs.Admin
   readonly kafka: kafkajs.Kafka
-  sender(options?: Pick<SenderOptions, 'keys' | 'value'>): Sender
+  sender(options?: Partial<Pick<SenderOptions, 'keys' | 'content'>>): Sender
   /** Starts a router on the project and waits until it has joined. */
   start(): Promise<RunningSubject>
-  /** Waits until every one of these has been handled. */
-  untilHandled(ids: Iterable<string>, timeoutMs: number): Promise<void>
+  /** Waits until every one of these that is to be done has been handled. */
+  untilHandled(messages: readonly Sent[]): Promise<void>
+  /** Waits until the committed offsets have passed everything. */
+  untilCommitted(): Promise<void>
   committed(): Promise<ReadonlyMap<number, number>>
+  /** Accounts for everything that was sent, prints the figures, and refuses what is lost or did not end as it should. */
+  account(name: string, sender: Sender): Promise<Account>
 }
 
 export interface RunningSubject {
@@ -46,15 +57,21 @@ export interface RunningSubject {
   metrics(): Promise<string>
 }
 
-function routeFile(topic: string, { file = '', route = '' }: Pick<SubjectOptions, 'file' | 'route'> = {}): string {
+/** What the account expects of a route: its actions, and a condition that filters. */
+export function routeBody(topic: string, begins = false): string {
+  return `    when: { data.skip: { exists: false } }
+    actions:
+${begins ? emitting(topic, 'begun') : ''}      - invoke: ../handlers/log.ts
+${emitting(topic, 'done')}`
+}
+
+function routeFile(topic: string, { file = '', route = '', begins }: SubjectOptions): string {
   return `topics: ${topic}
 from: earliest
 ${file}routes:
   step:
     event: step
-${route}    actions:
-      - invoke: ../handlers/log.ts
-`
+${route}${routeBody(topic, begins)}`
 }
 
 export async function makeSubject(options: SubjectOptions): Promise<Subject> {
@@ -64,7 +81,11 @@ export async function makeSubject(options: SubjectOptions): Promise<Subject> {
   const admin = kafka.admin()
   await admin.connect()
   onTestFinished(() => admin.disconnect())
-  await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: true })
+  const topics = [topic, outputsOf(topic)].map(each => ({ topic: each, numPartitions: partitions }))
+  // kafkajs's own wait for leaders ends with an error where a new topic is not known everywhere yet.
+  await admin.createTopics({ topics, waitForLeaders: false })
+  const known = async () => (await admin.fetchTopicMetadata({ topics: topics.map(({ topic: each }) => each) })).topics.length
+  await expect.poll(known, { timeout: patienceMs, interval: 50 }).toBe(topics.length)
   const name = uniqueName('app')
   const project = await makeProject({
     'router.yaml': `name: ${name}
@@ -79,7 +100,15 @@ ${options.router ?? ''}`,
   })
   const log = new HandlerLog(join(project.root, 'ledger.jsonl'))
   const group = `${name}.steps`
-  return {
+  const committed = async () => {
+    const [offsets] = await admin.fetchOffsets({ groupId: group, topics: [topic] })
+    return new Map((offsets?.partitions ?? []).map(({ partition, offset }) => [partition, Number(offset)]))
+  }
+  const uncommitted = async () => {
+    const passed = [...(await committed()).values()].reduce((sum, offset) => sum + Math.max(offset, 0), 0)
+    return (await endOf({ admin }, topic)) - passed
+  }
+  const subject: Subject = {
     topic,
     group,
     project,
@@ -94,20 +123,36 @@ ${options.router ?? ''}`,
       await Promise.race([whenReady(port), router.line('this line never comes')])
       return { router, port, metrics: async () => (await fetch(`http://127.0.0.1:${port}/metrics`)).text() }
     },
-    async untilHandled(ids, timeoutMs) {
-      const open = new Set(ids)
+    async untilHandled(messages) {
+      const open = new Set(messages.filter(({ fate }) => fate === 'done').map(({ id }) => id))
       const stillOpen = async () => {
         const { handled } = await log.read()
         for (const id of open) if (handled.has(id)) open.delete(id)
         return open.size
       }
-      await expect.poll(stillOpen, { timeout: timeoutMs, interval: 100 }).toBe(0)
+      await expect.poll(stillOpen, { timeout: patienceMs, interval: 100 }).toBe(0)
     },
-    async committed() {
-      const [offsets] = await admin.fetchOffsets({ groupId: group, topics: [topic] })
-      return new Map((offsets?.partitions ?? []).map(({ partition, offset }) => [partition, Number(offset)]))
+    async untilCommitted() {
+      await expect.poll(uncommitted, { timeout: patienceMs, interval: 200 }).toBe(0)
+    },
+    committed,
+    async account(name, sender) {
+      const result = account({
+        sent: sender.acknowledged,
+        handlings: (await log.read()).handlings,
+        letters: await readDeadLetters(subject),
+        outputs: await readOutputs(subject),
+        begins: options.begins ?? false,
+        uncommitted: await uncommitted(),
+      })
+      console.info(`${name}: ${figures(result)}`)
+      const { lost, wrong, acknowledged, done, deadLettered, filtered } = result
+      expect({ lost, wrong }).toEqual({ lost: [], wrong: [] })
+      expect(done + deadLettered + filtered).toBe(acknowledged)
+      return result
     },
   }
+  return subject
 }
 
 /** How often a router said that its group was rebalancing. */
