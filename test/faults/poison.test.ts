@@ -15,11 +15,17 @@ const schema = JSON.stringify({
 
 const event = (id: string, data: unknown) => Buffer.from(JSON.stringify({ id, event: 'step', data }))
 
-/** One in a hundred, in turn: not JSON, bytes that are no text, a list, data of the wrong type, data too large, one the handler refuses. */
+/**
+ * One in a hundred, in turn. A record without a value and one without an event are named by no route (here `unmatched` dead-letters them); data of null are data,
+ * and against the schema. Only what the handler refuses gets as far as an action.
+ */
 const poisons: readonly ((id: string) => Content)[] = [
+  () => ({ value: null, fate: 'refused' }),
   id => ({ value: Buffer.from(`{"id":"${id}","event":"step","data":`), fate: 'refused' }),
   id => ({ value: Buffer.concat([Buffer.from([0xff, 0xfe, 0x00]), Buffer.from(id)]), fate: 'refused' }),
   id => ({ value: Buffer.from(`["${id}"]`), fate: 'refused' }),
+  id => ({ value: Buffer.from(JSON.stringify({ id, event: null, data: { id, sequence: 1 } })), fate: 'refused' }),
+  id => ({ value: event(id, null), fate: 'refused' }),
   id => ({ value: event(id, { id, sequence: 'first' }), fate: 'refused' }),
   id => ({ value: event(id, { id, sequence: 1, text: 'x'.repeat(2_000) }), fate: 'refused' }),
   id => ({ value: event(id, { id, sequence: 1, refuse: true }), fate: 'failed' }),
@@ -33,7 +39,7 @@ describeWithKafka('one poisoned message in a hundred', () => {
   test('every one is dead-lettered once with its bytes, every other is handled once', { timeout: testLimitMs }, async () => {
     const subject = await makeSubject({
       address: kafkaBrokers.join(','),
-      file: 'envelope: event\n',
+      file: 'envelope: event\nunmatched: dead-letter\n',
       route: '    schema: ../schemas/step.json\n',
       begins: true,
       work: refusing,
