@@ -2,11 +2,16 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { describeWithKafka, kafkaBrokers } from '../kafka/kafka-address.ts'
 import { type KafkaServer, startKafka } from '../kafka/kafka-server.ts'
 import { patienceMs, scaled, testLimitMs } from './scale.ts'
-import { makeSubject } from './subject.ts'
+import { ordinary, step } from './sender.ts'
+import { makeSubject, type RunningSubject, routeBody, type Subject } from './subject.ts'
 
 const stops = scaled(2, 10)
 const perSecond = scaled(1_000, 2_000)
 const messages = perSecond * scaled(6, 40)
+/** `shutdown.grace`. */
+const graceMs = 25_000
+/** Of each kind, at each stop. */
+const waiting = 2
 
 describeWithKafka('a router stopped under load', () => {
   test(`${stops} stops end with code 0 within the grace period, and nothing is lost or runs twice`, {
@@ -17,11 +22,8 @@ describeWithKafka('a router stopped under load', () => {
     let running = await subject.start()
     const sending = sender.send(messages, perSecond)
     for (let stop = 1; stop <= stops; stop++) {
-      const enough = (messages * stop) / (stops + 1)
-      await expect.poll(async () => (await subject.log.read()).handled.size, { timeout: patienceMs, interval: 20 }).toBeGreaterThan(enough)
-      const asked = performance.now()
-      expect(await running.router.terminate()).toBe(0)
-      expect(performance.now() - asked).toBeLessThan(25_000)
+      await handledMoreThan(subject, (messages * stop) / (stops + 1))
+      await stopInTime(running)
       running = await subject.start()
     }
     await sending
@@ -29,6 +31,87 @@ describeWithKafka('a router stopped under load', () => {
     expect(await running.router.terminate()).toBe(0)
     const result = await subject.account(`router stopped ${stops} times`, sender)
     expect(result).toMatchObject({ acknowledged: messages, duplicates: [], reordered: [], repeated: [] })
+  })
+
+  test(`${stops} stops with messages in a retry wait release them, and the log counts them; nothing runs twice that is guarded`, {
+    timeout: testLimitMs,
+  }, async () => {
+    const subject = await makeSubject({
+      address: kafkaBrokers.join(','),
+      begins: true,
+      work: `  if (event.data.waits === true && (await import('node:fs')).existsSync('down')) {
+    await note('start', event, ctx, '')
+    throw new Error('not yet')
+  }`,
+    })
+    // Their next try would come long after the grace period.
+    await subject.project.write(
+      'routes/steps.yaml',
+      `topics: ${subject.topic}
+from: earliest
+defaults: { retry: { attempts: 3, backoff: fixed, delay: 60s, maxDelay: 60s, jitter: none } }
+routes:
+  step:
+    event: step
+${routeBody(subject.topic, true)}  guarded:
+    event: guarded
+    idempotency: true
+${routeBody(subject.topic, true)}`,
+    )
+    let toWait = 0
+    const sender = subject.sender({
+      keys: 200,
+      content: (n, place) => {
+        const event = n % 2 === 0 ? 'step' : 'guarded'
+        if (toWait === 0) return ordinary(n, place, event)
+        toWait--
+        return step(place, 'done', { waits: true }, event)
+      },
+    })
+    const isGuarded = (key: string) => Number(key.slice(1)) % 2 === 1
+    const releases = async () => (await subject.log.read()).handlings.filter(({ phase }) => phase === 'start')
+    let running = await subject.start()
+    const sending = sender.send(messages, perSecond)
+    const stoppedAt: number[] = []
+    for (let stop = 1; stop <= stops; stop++) {
+      const before = (messages * stop) / (stops + 2)
+      await handledMoreThan(subject, before)
+      await subject.project.write('down', '')
+      toWait = 2 * waiting
+      await expect.poll(async () => (await releases()).length, { timeout: patienceMs, interval: 20 }).toBe(2 * waiting * stop)
+      // Others of their partitions are done meanwhile.
+      await handledMoreThan(subject, subject.log.handled.size + perSecond / 4)
+      await stopInTime(running)
+      stoppedAt.push(Date.now())
+      const line: unknown = JSON.parse(await running.router.line('messages were released'))
+      expect(line).toMatchObject({ subscription: 'steps', released: expect.any(Number) })
+      expect(releasedOf(line)).toBeGreaterThanOrEqual(2 * waiting)
+      await subject.project.remove('down')
+      running = await subject.start()
+    }
+    await sending
+    await subject.untilCommitted()
+    const metrics = await running.metrics()
+    expect(await running.router.terminate()).toBe(0)
+
+    const result = await subject.account(`router stopped ${stops} times with messages in a retry wait`, sender)
+    expect(result).toMatchObject({ acknowledged: messages, reordered: [], repeated: [] })
+    const released = await releases()
+    expect(new Set(released.map(({ key }) => isGuarded(key)))).toEqual(new Set([true, false]))
+    expect(new Set(result.begunAgain)).toEqual(new Set(released.map(({ id }) => id)))
+    expect(result.duplicates.filter(({ again }) => isGuarded(again.key))).toEqual([])
+    // Committed offsets cannot pass a message that waits: what was done above it in its partition is delivered again.
+    const isAboveReleased = ({ partition, offset }: { partition: number; offset: number }, stop: number | undefined) =>
+      released.some(each => each.partition === partition && each.offset < offset && stoppedAt.find(at => at > each.at) === stop)
+    const unexplained = result.duplicates.filter(
+      ({ first, again }) =>
+        !isAboveReleased(
+          again,
+          stoppedAt.find(at => at > first.at),
+        ),
+    )
+    expect(unexplained).toEqual([])
+    expect(metrics).toMatch(/signalbox_route_outcomes_total\{[^}]*route="steps\/guarded",outcome="duplicate"\} [1-9]/)
   })
 })
 
@@ -63,3 +146,17 @@ describeWithKafka('a router stopped when nothing answers', () => {
     expect(said('were released')).toMatchObject([{ subscription: 'steps', released: 1 }])
   })
 })
+
+async function handledMoreThan(subject: Subject, count: number): Promise<void> {
+  await expect.poll(async () => (await subject.log.read()).handled.size, { timeout: patienceMs, interval: 20 }).toBeGreaterThan(count)
+}
+
+async function stopInTime({ router }: RunningSubject): Promise<void> {
+  const asked = performance.now()
+  expect(await router.terminate()).toBe(0)
+  expect(performance.now() - asked).toBeLessThan(graceMs)
+}
+
+function releasedOf(line: unknown): number {
+  return typeof line === 'object' && line !== null && 'released' in line && typeof line.released === 'number' ? line.released : 0
+}
