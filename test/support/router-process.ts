@@ -33,7 +33,8 @@ export class RouterProcess {
       this.lines.push(line)
       for (const look of this.#waiting) look()
     })
-    this.exited = new Promise(resolve => child.once('exit', (code, signal) => resolve({ code, signal })))
+    // `exit` may come before the last lines.
+    this.exited = new Promise(resolve => child.once('close', (code, signal) => resolve({ code, signal })))
     const cleanUp = options.cleanUp ?? onTestFinished
     cleanUp(() => this.kill())
   }
