@@ -6,6 +6,7 @@ import { makeSubject } from './subject.ts'
 
 const kills = scaled(1, 3)
 const messages = scaled(8_000, 100_000)
+const perSecond = messages / scaled(8, 50)
 /** From the table of promises: consuming again so long after the broker's return. */
 const recoveryMs = 15_000
 
@@ -23,29 +24,33 @@ describeWithKafka('a broker killed under load', () => {
     const subject = await makeSubject({ address: server.address, file: 'concurrency: 64\n' })
     const sender = subject.sender({ keys: 100 })
     const { router } = await subject.start()
-    const sending = sender.send(messages, messages / scaled(8, 50))
     const recoveries: number[] = []
-    for (let kill = 1; kill <= kills; kill++) {
-      const enough = (messages * kill) / (kills + 1)
-      await expect.poll(async () => (await subject.log.read()).handled.size, { timeout: patienceMs, interval: 20 }).toBeGreaterThan(enough)
-      await server.kill()
-      await server.restart()
-      const returnedAt = Date.now()
-      // What was written before may have been on its way already.
-      const handledOfNew = async () => {
-        const { handled } = await subject.log.read()
-        return sender.acknowledged.find(({ id, writtenAt }) => writtenAt > returnedAt && handled.has(id))
+    const killAgainAndAgain = async () => {
+      for (let kill = 1; kill <= kills; kill++) {
+        const enough = (messages * kill) / (kills + 1)
+        await expect
+          .poll(async () => (await subject.log.read()).handled.size, { timeout: patienceMs, interval: 20 })
+          .toBeGreaterThan(enough)
+        await server.kill()
+        await server.restart()
+        const returnedAt = Date.now()
+        // What was written before may have been on its way already.
+        const handledOfNew = async () => {
+          const { handled } = await subject.log.read()
+          return sender.acknowledged.find(({ id, writtenAt }) => writtenAt > returnedAt && handled.has(id))
+        }
+        await expect.poll(handledOfNew, { timeout: recoveryMs, interval: 50 }).toBeDefined()
+        recoveries.push(Date.now() - returnedAt)
       }
-      await expect.poll(handledOfNew, { timeout: recoveryMs, interval: 50 }).toBeDefined()
-      recoveries.push(Date.now() - returnedAt)
     }
-    await sending
+    await sender.sendDuring(killAgainAndAgain(), perSecond)
+    await sender.send(messages - sender.acknowledged.length, perSecond)
     await subject.untilCommitted()
     expect(await router.terminate()).toBe(0)
     const result = await subject.account(
       `broker killed ${kills} times, consuming again ${recoveries.join(', ')} ms after its return`,
       sender,
     )
-    expect(result).toMatchObject({ acknowledged: messages, reordered: [] })
+    expect(result).toMatchObject({ reordered: [] })
   })
 })

@@ -42,7 +42,6 @@ describeWithKafka('a router whose Redis', () => {
   /** From the table of promises: at work again so long after its return. */
   const recoveryMs = 10_000
   const perSecond = 500
-  const messages = (perSecond * (2 * awayMs + 6_000)) / 1_000
 
   describeWithRedis('goes away', () => {
     test(`for ${awayMs / 1000} s, and is half-open as long: nothing runs meanwhile, nothing is lost, all goes on`, {
@@ -53,7 +52,6 @@ describeWithKafka('a router whose Redis', () => {
       const subject = await makeSubject({ address, route, router: `idempotency: { store: redis, url: "${redis.url}" }\n` })
       const sender = subject.sender({ keys: 200 })
       const running = await subject.start()
-      const sending = sender.send(messages, perSecond)
       const outages: { readonly from: number; readonly to: number }[] = []
       const outage = async (begin: () => Promise<void> | void, end: () => Promise<void> | void) => {
         await begin()
@@ -71,20 +69,22 @@ describeWithKafka('a router whose Redis', () => {
         await expect.poll(() => running.metrics(), { timeout: left() }).toMatch(/signalbox_idempotency_store_waiting\{[^}]*\} 0/)
         console.info(`at work ${Math.round(again)} ms, and nothing waits ${Math.round(performance.now() - back)} ms after Redis was back`)
       }
-      await handledMoreThan(subject, perSecond)
-      await outage(
-        () => redis.kill(),
-        () => redis.restart(),
-      )
-      await outage(
-        () => redis.pause(),
-        () => redis.resume(),
-      )
-      await sending
+      const breakTwice = async () => {
+        await handledMoreThan(subject, perSecond)
+        await outage(
+          () => redis.kill(),
+          () => redis.restart(),
+        )
+        await outage(
+          () => redis.pause(),
+          () => redis.resume(),
+        )
+      }
+      await sender.sendDuring(breakTwice(), perSecond)
       await subject.untilCommitted()
       expect(await running.router.terminate()).toBe(0)
       const result = await subject.account('Redis away and half-open', sender)
-      expect(result).toMatchObject({ acknowledged: messages, duplicates: [], reordered: [], repeated: [] })
+      expect(result).toMatchObject({ duplicates: [], reordered: [], repeated: [] })
       // A second for what had its claim already.
       const unguarded = subject.log.handlings.filter(({ at }) => outages.some(({ from, to }) => at > from + 1_000 && at < to))
       expect(unguarded).toEqual([])
