@@ -7,6 +7,8 @@ import { makeSubject } from './subject.ts'
 const kills = scaled(1, 3)
 const messages = scaled(8_000, 100_000)
 const perSecond = messages / scaled(8, 50)
+/** What was sent after the broker's return is not to wait behind a backlog of before. */
+const lead = 1_000
 /** From the table of promises: consuming again so long after the broker's return. */
 const recoveryMs = 15_000
 
@@ -22,7 +24,7 @@ describeWithKafka('a broker killed under load', () => {
     timeout: testLimitMs,
   }, async () => {
     const subject = await makeSubject({ address: server.address, file: 'concurrency: 64\n' })
-    const sender = subject.sender({ keys: 100 })
+    const sender = subject.sender({ keys: 100, lead })
     const { router } = await subject.start()
     const recoveries: number[] = []
     const killAgainAndAgain = async () => {

@@ -44,6 +44,7 @@ export class HandlerLog {
   readonly handlings: Handling[] = []
   /** Messages that were handled at least once. */
   readonly handled = new Set<string>()
+  #reading: Promise<unknown> = Promise.resolve()
   #position = 0
   #rest = ''
 
@@ -52,7 +53,13 @@ export class HandlerLog {
   }
 
   /** Reads on to the end of the file; answers with itself. */
-  async read(): Promise<this> {
+  read(): Promise<this> {
+    const reading = this.#reading.then(() => this.#readOn())
+    this.#reading = reading.catch(() => {})
+    return reading
+  }
+
+  async #readOn(): Promise<this> {
     const file = await open(this.file, 'a+')
     try {
       const { size } = await file.stat()

@@ -33,6 +33,13 @@ export interface SenderOptions {
   readonly keys: number
   /** What message number `n` is; undefined, and the default: a step, of which the route's `when` filters one in fifty. */
   readonly content?: (n: number, place: Place) => Content | undefined
+  readonly lead?: Lead
+}
+
+/** Waits while more messages than `most` are not handled yet: a slow machine gets no backlog. */
+export interface Lead {
+  readonly most: number
+  readonly handled: () => Promise<number>
 }
 
 /** In every record: dead letters keep it, whatever their value is. */
@@ -53,6 +60,7 @@ export class Sender {
   readonly acknowledged: Sent[] = []
   readonly #options: SenderOptions
   #next = 0
+  #due = 0
   #producer: kafkajs.Producer | undefined
   #isOver = false
 
@@ -69,6 +77,7 @@ export class Sender {
     const size = Number.isFinite(perSecond) ? Math.max(1, Math.round(perSecond / 20)) : 500
     const startedAt = performance.now()
     for (let sent = 0; sent < count; sent += size) {
+      await this.#untilInReach()
       await this.#sendBatch(Math.min(size, count - sent))
       const due = startedAt + ((sent + size) / perSecond) * 1000 - performance.now()
       if (due > 0) await sleep(due)
@@ -96,6 +105,12 @@ export class Sender {
     })
     await this.#write({ topic, acks: -1, messages: batch.map(({ id, key, value }) => ({ key, value, headers: { [idHeader]: id } })) })
     this.acknowledged.push(...batch)
+    this.#due += batch.filter(({ fate }) => fate === 'done').length
+  }
+
+  async #untilInReach(): Promise<void> {
+    const { lead } = this.#options
+    while (lead !== undefined && !this.#isOver && this.#due - (await lead.handled()) > lead.most) await sleep(20)
   }
 
   /** Until it is acknowledged. After an outage a producer of kafkajs may wait for ever: each failure gets a new one. */

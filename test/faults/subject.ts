@@ -39,7 +39,8 @@ export interface Subject {
   readonly log: HandlerLog
   readonly admin: kafkajs.Admin
   readonly kafka: kafkajs.Kafka
-  sender(options?: Partial<Pick<SenderOptions, 'keys' | 'content'>>): Sender
+  /** With a `lead` it never has more messages than that which are not handled yet. */
+  sender(options?: Partial<Pick<SenderOptions, 'keys' | 'content'>> & { readonly lead?: number }): Sender
   /** Starts a router on the project and waits until it has joined. */
   start(): Promise<RunningSubject>
   /** Waits until every one of these that is to be done has been handled. */
@@ -115,7 +116,10 @@ ${options.router ?? ''}`,
     log,
     admin,
     kafka,
-    sender: sending => new Sender({ address, topic, keys: 50, ...sending }),
+    sender: ({ lead, ...sending } = {}) => {
+      const handled = async () => (await log.read()).handled.size
+      return new Sender({ address, topic, keys: 50, ...sending, ...(lead === undefined ? {} : { lead: { most: lead, handled } }) })
+    },
     async start() {
       const port = await freePort()
       const env = { LEDGER: log.file, PORT: String(port), ...options.env }
