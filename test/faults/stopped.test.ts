@@ -62,6 +62,7 @@ ${routeBody(subject.topic, true)}`,
     let toWait = 0
     const sender = subject.sender({
       keys: 200,
+      lead: 2 * perSecond,
       content: (n, place) => {
         const event = n % 2 === 0 ? 'step' : 'guarded'
         if (toWait === 0) return ordinary(n, place, event)
