@@ -40,7 +40,7 @@ export class Delivery {
     const channel = app.channels.get(name)
     if (event.fromClient !== true && (channel?.kind ?? channelKind(name)).cached) this.keep(app, name, event, cachedLifeMs)
     if (channel === undefined) return
-    if (event.at !== undefined) movePast(channel, event.at)
+    if (event.at !== undefined) channel.latest = event.at
     const conflate = channel.rule?.conflate
     if (conflate === undefined || event.fromClient === true) {
       this.#send(channel, event, except)
@@ -98,14 +98,4 @@ function sendInPlace({ subscriptions }: Channel, frame: ByteString, event: Chann
     if (resumable !== undefined) resumable.take(frame, event, connection === excluded)
     else if (connection !== excluded) connection.outbox.push(frame)
   }
-}
-
-/** Clients that stood in another epoch have missed nobody knows what. */
-function movePast(channel: Channel, at: Position): void {
-  const before = channel.latest
-  channel.latest = at
-  if (before === undefined || before.epoch === at.epoch || channel.resumables === 0) return
-  channel.latest = { epoch: at.epoch, serial: at.serial - 1 }
-  for (const { resumable } of channel.subscriptions) resumable?.lose(channel.latest, 'epoch_changed')
-  channel.latest = at
 }

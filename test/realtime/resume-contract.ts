@@ -146,8 +146,11 @@ export function resumeContract(open: (setup: ServerSetup) => Promise<RunningServ
     test('a position that has expired, or is of another epoch, is told so, and what comes goes on', async () => {
       const running = await start({ channels: { kept: { history: { ...history, size: 2 } } } })
       const send = sends(running, 'kept')
-      const stop = await position(await follower(running.port, 'kept'), 'kept')
+      const first = await follower(running.port, 'kept')
+      const stop = await position(first, 'kept')
       await send(1, 2, 3)
+      // Delivered, too: whoever subscribes from now on does not hear them.
+      await position(first, 'kept', 3)
       const late = await returned(running.port, stop)
       expect(fieldsOf(await late.event('router:resume_failed'))).toEqual({ channel: 'kept', reason: 'position_expired' })
       const stranger = await returned(running.port, { ...stop, epoch: 'another' })

@@ -12,7 +12,6 @@ import {
 } from '../../src/realtime/history/history.ts'
 import { MemoryHistory } from '../../src/realtime/history/memory-history.ts'
 import { app, connectedClient, deferred, fieldsOf, type RawClient, type RunningServer, startServer } from './harness.ts'
-import { made } from './history-contract.ts'
 
 const rules = { kept: { history: { size: 100, ttlMs: 60_000, bytes: 1_000_000 } } }
 
@@ -176,18 +175,6 @@ test('what the history has lost is told to whoever keeps track, with the place f
   running.history.listener.lost(app.id, 'kept', { epoch: 'next', serial: 40 }, 'epoch_changed')
   expect(fieldsOf(await client.event('router:resume_failed'))).toEqual({ channel: 'kept', reason: 'epoch_changed' })
   expect(await positionAt(client, 40)).toMatchObject({ data: JSON.stringify({ channel: 'kept', epoch: 'next', serial: 40 }) })
-})
-
-test('an event of another epoch says that the one before is lost', async () => {
-  const running = await start()
-  const client = await tracked(running.port)
-  await stopOf(client)
-  await send(running, 1)
-  await positionAt(client, 1)
-  running.history.listener.deliver(app.id, 'kept', { ...made('e', '{"n":8}').made, at: { epoch: 'next', serial: 8 } }, undefined)
-  await client.event('router:resume_failed')
-  await positionAt(client, 8)
-  expect(got(client)).toEqual([1, 8])
 })
 
 test('a client that is gone before the history answers is nobody to answer', async () => {

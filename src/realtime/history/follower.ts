@@ -30,7 +30,9 @@ interface Followed {
   readonly channel: string
   /** Where delivery here stands; undefined until that has been heard. */
   at: Position | undefined
-  /** It stood nowhere when events may have passed unheard. */
+  /** The epoch before this one: of its events some may still be on their way. */
+  ended: string | undefined
+  /** It stands nowhere yet, and events may have passed unheard. */
   hasMissed: boolean
   /** `behind`: something was missed and is still to be asked for; what is heard until then will be in the answer. */
   state: 'following' | 'asking' | 'behind'
@@ -102,8 +104,8 @@ export class Follower {
     const before = followed.at
     if (before === undefined) {
       this.#unknown.delete(followed)
-      this.#tellMissed(followed, at)
-      followed.at = at
+      if (followed.hasMissed) this.#lose(followed, at, 'position_expired')
+      move(followed, at)
       answer(followed, at)
     } else if (before.epoch !== at.epoch || before.serial < at.serial) void this.#catchUp(followed)
   }
@@ -112,10 +114,8 @@ export class Follower {
   up(): void {
     this.#isUp = true
     for (const followed of this.#followed.values()) {
-      if (followed.at === undefined) {
-        followed.hasMissed = true
-        this.#unknown.add(followed)
-      } else if (followed.state === 'asking') followed.asksAgain = true
+      if (followed.at === undefined) this.#unknown.add(followed)
+      else if (followed.state === 'asking') followed.asksAgain = true
       else void this.#catchUp(followed)
     }
     this.#askStands()
@@ -123,7 +123,10 @@ export class Follower {
 
   down(): void {
     this.#isUp = false
-    for (const followed of this.#followed.values()) answer(followed, away())
+    for (const followed of this.#followed.values()) {
+      if (followed.at === undefined) followed.hasMissed = true
+      answer(followed, away())
+    }
   }
 
   close(): void {
@@ -137,7 +140,9 @@ export class Follower {
     const followed: Followed = {
       channel,
       at: undefined,
-      hasMissed: false,
+      ended: undefined,
+      // Messages may be heard again some time before it is up.
+      hasMissed: !this.#isUp,
       state: 'following',
       held: [],
       heldBytes: 0,
@@ -178,25 +183,30 @@ export class Follower {
   #take(followed: Followed, heard: Heard): void {
     const { at } = heard.event
     const before = followed.at
-    if (before !== undefined && before.epoch === at.epoch) {
-      if (at.serial <= before.serial) return
-      if (at.serial > before.serial + 1) {
-        void this.#catchUp(followed)
-        this.#hold(followed, heard)
-        return
-      }
+    if (isOld(followed, at)) return
+    if (before !== undefined && this.#mustAsk(before, at)) {
+      void this.#catchUp(followed)
+      this.#hold(followed, heard)
+      return
     }
-    this.#tellMissed(followed, { epoch: at.epoch, serial: at.serial - 1 })
-    followed.at = at
+    const isOtherEpoch = before !== undefined && before.epoch !== at.epoch
+    if (isOtherEpoch || followed.hasMissed) {
+      this.#lose(followed, { epoch: at.epoch, serial: at.serial - 1 }, isOtherEpoch ? 'epoch_changed' : 'position_expired')
+    }
+    move(followed, at)
     this.#options.listener.deliver(this.#options.app, followed.channel, heard.event, heard.except)
     answer(followed, at)
   }
 
+  /** Whether something may lie between that can still be had. Before its first event a channel may stand in an epoch that the event's goes on from. */
+  #mustAsk(before: Position, at: Position): boolean {
+    return before.epoch === at.epoch ? at.serial > before.serial + 1 : before.serial === 0 && this.#isUp
+  }
+
   /** Up to `at`. */
-  #tellMissed(followed: Followed, at: Position): void {
-    if (!followed.hasMissed) return
+  #lose(followed: Followed, at: Position, why: ReplayFailure): void {
     followed.hasMissed = false
-    this.#options.listener.lost(this.#options.app, followed.channel, at, 'position_expired')
+    this.#options.listener.lost(this.#options.app, followed.channel, at, why)
   }
 
   #hold(followed: Followed, heard: Heard): void {
@@ -213,34 +223,48 @@ export class Follower {
     followed.state = 'asking'
     while (followed.at !== undefined) {
       followed.asksAgain = false
+      const from = followed.at
       let reading: Reading
       try {
-        reading = await this.#options.since(channel, followed.at)
+        reading = await this.#options.since(channel, from)
       } catch {
-        // What is held will be in the next answer.
-        followed.state = 'behind'
-        release(followed)
-        this.#askAgain()
+        this.#putOff(followed)
         return
       }
       if (this.#followed.get(channel) !== followed) return
-      this.#bring(followed, reading)
+      this.#bring(followed, from, reading)
       if (followed.asksAgain) release(followed)
       else break
     }
     followed.state = 'following'
-    for (const { event, except } of release(followed)) this.heard(channel, event, except)
+    for (const heard of release(followed)) {
+      // It was heard before the answer came, which does not reach so far: no more is to be had now.
+      if (followed.at !== undefined && !isOld(followed, heard.event.at) && this.#mustAsk(followed.at, heard.event.at)) {
+        this.#putOff(followed)
+        return
+      }
+      this.#take(followed, heard)
+    }
   }
 
-  #bring(followed: Followed, reading: Reading): void {
+  /** What is heard until then will be in the answer. */
+  #putOff(followed: Followed): void {
+    followed.state = 'behind'
+    release(followed)
+    this.#askAgain()
+  }
+
+  #bring(followed: Followed, from: Position, reading: Reading): void {
     const { app, listener } = this.#options
     const { channel } = followed
-    followed.at = reading.upTo
+    const { epoch } = reading.upTo
     if ('failed' in reading) {
-      listener.lost(app, channel, reading.upTo, reading.failed)
+      const at = heardSince(followed, from, reading.upTo) ?? reading.upTo
+      move(followed, at)
+      if (!isSame(at, from)) this.#lose(followed, at, reading.failed)
       return
     }
-    const { epoch } = reading.upTo
+    move(followed, reading.upTo)
     for (const { serial, event, text, except } of reading.events) {
       listener.deliver(app, channel, { event: jsonBytes(event), data: jsonBytes(text), text, at: { epoch, serial } }, except)
     }
@@ -261,6 +285,27 @@ function release(followed: Followed): readonly Heard[] {
   followed.held = []
   followed.heldBytes = 0
   return held
+}
+
+function move(followed: Followed, to: Position): void {
+  if (followed.at !== undefined && followed.at.epoch !== to.epoch) followed.ended = followed.at.epoch
+  followed.at = to
+}
+
+function isOld({ at, ended }: Followed, { epoch, serial }: Position): boolean {
+  return epoch === ended || (epoch === at?.epoch && serial <= at.serial)
+}
+
+/** The place up to `upTo` after which all has been heard: what is lost ends there. */
+function heardSince({ held, asksAgain }: Followed, from: Position, upTo: Position): Position | undefined {
+  const isNew = ({ epoch, serial }: Position): boolean => epoch === upTo.epoch && (epoch !== from.epoch || serial > from.serial)
+  const next = held.find(({ event }) => isNew(event.at))?.event.at
+  if (next === undefined || asksAgain || next.serial > upTo.serial) return undefined
+  return { epoch: next.epoch, serial: next.serial - 1 }
+}
+
+function isSame(one: Position, other: Position): boolean {
+  return one.epoch === other.epoch && one.serial === other.serial
 }
 
 function answer({ waiting }: Followed, at: Position | HistoryUnavailable): void {

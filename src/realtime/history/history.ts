@@ -68,8 +68,8 @@ export type Replay = { readonly events: readonly StoredEvent[]; readonly upTo: P
 /** Whoever sends events of channels with history to the sockets of this instance. */
 export interface HistoryListener {
   /**
-   * An event of any instance, for the sockets of this one: of each channel with subscribers here in the order of its serials and without holes. A
-   * history in this process calls it before `append` answers.
+   * An event of any instance, for the sockets of this one: of each channel with subscribers here in the order of its serials and without holes, but for
+   * what was told to be lost; the first of another epoch, too. A history in this process calls it before `append` answers.
    */
   deliver(app: string, channel: string, event: PlacedEvent, except: string | undefined): void
   /** Events of the channel were missed and cannot be fetched any more; delivery goes on after `at`. */
