@@ -53,8 +53,8 @@ interface Place {
 /** Has pusher-js go on where it stopped after a reconnect, on channels with history. Call it before the first `subscribe`; the answer stops it. */
 export function resumable(pusher: PusherClient, { onGap, onResumed }: ResumableOptions = {}): () => void {
   const { connection } = pusher
-  /** Of channels with history; null from a gap until the next place is told. */
-  const places = new Map<string, Place | null>()
+  /** Of channels with history, from when they are told on; not from a gap until the next one. */
+  const places = new Map<string, Place>()
   /** The connection on which each channel was last begun. */
   const begun = new Map<string, number>()
   let session = 0
@@ -72,9 +72,10 @@ export function resumable(pusher: PusherClient, { onGap, onResumed }: ResumableO
     // Where the page had left the channel it begins anew.
     if (!before || before === session) places.delete(channel)
     const place = places.get(channel)
-    // The connection broke after a gap, before it was told where it stands.
-    if (place === null && before !== session) onGap?.(channel, 'unavailable')
-    const from = place && { epoch: place.epoch, serial: place.serial, received: place.received, socket_id: place.socket }
+    // Without a place it was cut off before it was told one: where the channel has a history, the router answers that nobody can know what was missed.
+    const from = place
+      ? { epoch: place.epoch, serial: place.serial, received: place.received, socket_id: place.socket }
+      : before && before !== session && { returning: true }
     pusher.send_event('router:resume', { channel, ...from })
   }
 
@@ -82,11 +83,11 @@ export function resumable(pusher: PusherClient, { onGap, onResumed }: ResumableO
     if (event === 'router:position') {
       places.set(data.channel, { epoch: data.epoch, serial: data.serial, socket: connection.socket_id, received: 0 })
     } else if (event === 'router:resume_failed') {
-      places.set(data.channel, null)
+      places.delete(data.channel)
       onGap?.(data.channel, data.reason)
     } else if (event === 'router:resumed') onResumed?.(data.channel, data.replayed)
     else if (channel && event === 'pusher_internal:subscription_succeeded') subscribed(channel)
-    else if (channel && !/^(pusher|client-)/.test(event)) {
+    else if (channel && !/^(pusher(_internal)?:|client-)/.test(event)) {
       const place = places.get(channel)
       if (place) place.received++
     }

@@ -4,7 +4,7 @@ import type { Credentials } from './credentials.ts'
 import { type ByteString, messageFrame, type ServerMessage } from './frame.ts'
 import type { Pass } from './pass.ts'
 import type { SignedInUser } from './presence.ts'
-import type { Tracker } from './resume/resumable.ts'
+import type { Tracker } from './resume/tracker.ts'
 import type { TokenBucket } from './token-bucket.ts'
 import type { TokenAnswer } from './token-verifier.ts'
 

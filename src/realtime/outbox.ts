@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
 import type { FrameSink } from './connection.ts'
 import type { Counters } from './counters.ts'
+import { Drain } from './drain.ts'
 import type { ByteString } from './frame.ts'
 import type { LiveSettings } from './settings.ts'
 
@@ -41,6 +42,7 @@ export class Outbox implements FrameSink {
   #pending: ByteString = ''
   #scheduled = false
   #ended = false
+  #drain: Drain | undefined
   readonly #webSocket: WebSocket
   readonly #socket: Duplex
   readonly #shared: OutboxShared
@@ -97,8 +99,8 @@ export class Outbox implements FrameSink {
 
   whenDrained(callback: () => void): void {
     this.flush()
-    if (this.#socket.writableNeedDrain) this.#socket.once('drain', callback)
-    else setImmediate(callback)
+    this.#drain ??= new Drain(this.#socket)
+    this.#drain.wait(callback)
   }
 
   /** Hands over what waits and takes nothing more. */

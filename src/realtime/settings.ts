@@ -38,7 +38,10 @@ export interface RealtimeTimings extends ServerTimeouts {
   readonly webhookRetryMs: number
   /** Between two lines about refused connections. */
   readonly refusalLogMs: number
-  /** How long events of a channel with history wait for a client to say from where it goes on. */
+  /**
+   * How long events of a channel with history wait for a client to say from where it goes on: it does so one round trip after its subscription, which on a
+   * bad network may take seconds, and what waits is bounded by its queue.
+   */
   readonly resumeMs: number
   /** How often an instance tells the others that it lives. */
   readonly backplaneHeartbeatMs: number

@@ -8,6 +8,7 @@ const history = { size: 100, ttlMs: 60_000, bytes: 1_000_000 }
 class Stream {
   lastEventId = ''
   readonly events: { event: string; channel?: string; data: unknown; id: string }[] = []
+  readonly ids: string[] = []
   readonly #body: ReadableStreamDefaultReader<string>
   readonly #ended: AbortController
   #text = ''
@@ -46,8 +47,17 @@ class Stream {
     return this.events.flatMap(({ event, channel: of, data }) => (event === 'e' && of === channel ? [data] : []))
   }
 
+  /** What it was told to have missed for good: channels and reasons. */
+  get failures(): string[] {
+    return this.events.flatMap(({ event, data }) => (event === 'router:resume_failed' ? [Object.values(Object(data)).join(' ')] : []))
+  }
+
   #take(lines: readonly string[]): void {
-    for (const line of lines) if (line.startsWith('id: ')) this.lastEventId = line.slice(4)
+    for (const line of lines) {
+      if (!line.startsWith('id: ')) continue
+      this.lastEventId = line.slice(4)
+      this.ids.push(this.lastEventId)
+    }
     const data = lines.find(line => line.startsWith('data: '))
     if (data !== undefined) this.events.push({ ...JSON.parse(data.slice(6)), id: this.lastEventId })
   }
@@ -92,6 +102,27 @@ test('an id that does not hold any more is answered with what happened, and the 
   send(running, 'kept.a', 1)
   await stream.until(() => stream.of('kept.a').length === 1)
   expect(stream.lastEventId).toMatch(/^kept\.a:[\w-]+:1$/)
+})
+
+test('who comes back with an id that does not name a channel is told that nobody knows what it missed there', async () => {
+  const running = await start()
+  const first = await Stream.open(running, 'channels=kept.a,kept.b')
+  await first.until(() => first.ids.length === 3)
+  // Cut off before it had a place.
+  expect(first.ids[0]).toBe('-')
+  const [, stop] = first.ids
+  first.close()
+  for (const [id, unknown] of [
+    ['-', ['kept.a unavailable', 'kept.b unavailable']],
+    [stop, ['kept.b unavailable']],
+  ] as const) {
+    const second = await Stream.open(running, 'channels=kept.a,kept.b', id)
+    await second.until(() => second.lastEventId.split(' ').length === 2)
+    expect(second.failures).toEqual(unknown)
+    send(running, 'kept.b', 1)
+    await second.until(() => second.of('kept.b').length === 1)
+    second.close()
+  }
 })
 
 test('a stream without channels with history has no ids', async () => {

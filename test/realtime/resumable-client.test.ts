@@ -3,6 +3,8 @@ import { gzipSync } from 'node:zlib'
 import { build } from 'vite'
 import { expect, onTestFinished, test } from 'vitest'
 import { type GapReason, resumable } from '../../src/client/resumable.ts'
+import { HistoryUnavailable } from '../../src/realtime/history/history.ts'
+import { MemoryHistory } from '../../src/realtime/history/memory-history.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
 import { app, makeServer, nextOf, pusherClient, type RunningServer, startServer, until } from './harness.ts'
 
@@ -98,34 +100,86 @@ test('a channel that the page has left and comes back to begins anew', async () 
   expect([...resumed, ...gaps]).toEqual([])
 })
 
-test('cut off again between a gap and the next place, it tells of the gap that nobody can know', () => {
+test('cut off before it was told where it stands, it is told that nobody knows what it missed, before anything newer', async () => {
+  let isAway = true
+  const running = await startServer({
+    channels: { kept: { history } },
+    openHistory: listener => {
+      const inner = new MemoryHistory({ limits: () => ({ bytes: 1_000_000 }), listener })
+      return {
+        append: entry => inner.append(entry),
+        since: (...asked) => inner.since(...asked),
+        position: (...asked) => (isAway ? Promise.reject(new HistoryUnavailable('away')) : inner.position(...asked)),
+        retain: isKept => inner.retain(isKept),
+        stats: () => inner.stats(),
+        close: () => inner.close(),
+      }
+    },
+  })
+  const proxy = await TcpProxy.to(running.port)
+  onTestFinished(() => proxy.close())
+  const { pusher, got, gaps } = await page(proxy.port)
+  const plain = pusher.subscribe('plain')
+  await nextOf(plain, 'pusher:subscription_succeeded')
+  const order: unknown[] = []
+  pusher.connection.bind('message', ({ event }: { event: string }) => order.push(event))
+  proxy.cutAll()
+  await until(() => running.server.stats().sockets === 0)
+  running.server.hub.broadcast(app.id, 'kept', 'e', { n: 1 })
+  isAway = false
+  await until(() => running.server.stats().subscriptions === 2)
+  running.server.hub.broadcast(app.id, 'kept', 'e', { n: 2 })
+  await until(() => got.length === 1)
+  expect(got).toEqual([2])
+  expect(gaps).toEqual([['kept', 'unavailable']])
+  expect(order.indexOf('router:resume_failed')).toBeLessThan(order.indexOf('e'))
+  // A channel without history has nothing to be told of.
+  expect(order).not.toContain('pusher:error')
+})
+
+test('cut off again between a gap and the next place, it says that it was here before', () => {
   // A connection that breaks at that very moment: too short a time for a real one to be cut on purpose.
+  const { tell, changeState, sent, gaps } = handDriven()
+  const subscribed = () => tell({ event: 'pusher_internal:subscription_succeeded', channel: 'kept' })
+  subscribed()
+  expect(sent.at(-1)).toEqual(['router:resume', { channel: 'kept' }])
+  tell({ event: 'router:position', data: { channel: 'kept', epoch: 'e', serial: 1 } })
+  changeState()
+  subscribed()
+  tell({ event: 'router:resume_failed', data: { channel: 'kept', reason: 'position_expired' } })
+  tell({ event: 'e', channel: 'kept', data: {} })
+  changeState()
+  subscribed()
+  expect(sent.at(-1)).toEqual(['router:resume', { channel: 'kept', returning: true }])
+  expect(gaps).toEqual([['kept', 'position_expired']])
+})
+
+test('what it counts is what the router keeps: all events but those of the protocol and of other clients', () => {
+  const { tell, changeState, sent } = handDriven()
+  tell({ event: 'pusher_internal:subscription_succeeded', channel: 'kept' })
+  tell({ event: 'router:position', data: { channel: 'kept', epoch: 'e', serial: 1 } })
+  for (const event of ['pushers.updated', 'pusher_internal.moved', 'clients.joined']) tell({ event, channel: 'kept', data: {} })
+  for (const event of ['pusher:cache_miss', 'pusher_internal:subscription_count', 'client-typing'])
+    tell({ event, channel: 'kept', data: {} })
+  changeState()
+  tell({ event: 'pusher_internal:subscription_succeeded', channel: 'kept' })
+  expect(sent.at(-1)).toEqual(['router:resume', { channel: 'kept', epoch: 'e', serial: 1, received: 3, socket_id: '1.1' }])
+})
+
+function handDriven() {
   const heard = new Map<string, (message: never) => void>()
   const sent: [string, object][] = []
+  const gaps: [string, GapReason][] = []
   const connection = {
     state: 'connected',
     socket_id: '1.1',
     bind: (event: string, callback: (message: never) => void) => heard.set(event, callback),
     unbind: () => {},
   }
-  const gaps: [string, GapReason][] = []
   resumable({ connection, channel: () => ({}), send_event: (name, data) => sent.push([name, data]) }, { onGap: (...gap) => gaps.push(gap) })
   const tell = (message: object) => heard.get('message')?.(message as never)
-  const subscribed = () => tell({ event: 'pusher_internal:subscription_succeeded', channel: 'kept' })
-  subscribed()
-  tell({ event: 'router:position', data: { channel: 'kept', epoch: 'e', serial: 1 } })
-  heard.get('state_change')?.({} as never)
-  subscribed()
-  tell({ event: 'router:resume_failed', data: { channel: 'kept', reason: 'position_expired' } })
-  tell({ event: 'e', channel: 'kept', data: {} })
-  heard.get('state_change')?.({} as never)
-  subscribed()
-  expect(gaps).toEqual([
-    ['kept', 'position_expired'],
-    ['kept', 'unavailable'],
-  ])
-  expect(sent.at(-1)).toEqual(['router:resume', { channel: 'kept' }])
-})
+  return { tell, changeState: () => heard.get('state_change')?.({} as never), sent, gaps }
+}
 
 test('it takes less than 2 kB, minified and compressed', async () => {
   const entry = fileURLToPath(new URL('../../src/client/resumable.ts', import.meta.url))

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { app, connectedClient, fieldsOf, hotConfig, type RawClient, type RunningServer, type ServerSetup } from './harness.ts'
+import { app, connectedClient, fieldsOf, hotConfig, type RawClient, type RunningServer, type ServerSetup, until } from './harness.ts'
 
 const history = { size: 100, ttlMs: 60_000, bytes: 1_000_000 }
 export const keepingRules = { 'kept*': { history }, 'cache-kept': { history }, 'private-kept': { history }, 'presence-kept': { history } }
@@ -75,6 +75,10 @@ async function trackedMember(port: number): Promise<Stop> {
 
 function startOf({ epoch, serial }: Stop): Omit<Stop, 'channel'> {
   return { epoch, serial }
+}
+
+function upTo(last: number): number[] {
+  return Array.from({ length: last }, (_, n) => n + 1)
 }
 
 function countOf(client: RawClient, name: string): number {
@@ -187,6 +191,77 @@ export function resumeContract(open: (setup: ServerSetup) => Promise<RunningServ
       const client = await returned(running.port, stop)
       await client.event('router:resumed')
       expect(got(client, 'kept')).toEqual(Array.from({ length: 90 }, (_, n) => n + 1))
+    })
+
+    /** A history of many large events, and a place before them. */
+    const large = async (): Promise<{ running: RunningServer; stop: Stop; send: (...ns: readonly number[]) => Promise<void> }> => {
+      const running = await start({
+        channels: { kept: { history: { ...history, size: 1_000, bytes: 64_000_000 } } },
+        limits: { queue: 300_000 },
+      })
+      const first = await follower(running.port, 'kept')
+      const stop = await position(first, 'kept')
+      first.webSocket.terminate()
+      const padding = 'x'.repeat(90_000)
+      const send = async (...ns: readonly number[]): Promise<void> => {
+        for (const n of ns) await running.server.hub.broadcast(app.id, 'kept', 'e', { n, padding })
+      }
+      await send(...upTo(150))
+      return { running, stop, send }
+    }
+
+    test('what comes during a replay to a slow client is not cut off: the replay is whole, and the rest comes after it', async () => {
+      const { running, stop, send } = await large()
+      const client = await tracked(running.port)
+      await client.subscribe('kept')
+      client.webSocket.pause()
+      client.send({ event: 'router:resume', data: stop })
+      await until(() => running.server.stats().bytesOut > 500_000)
+      // More than may wait.
+      await send(151, 152, 153, 154, 155, 156)
+      client.webSocket.resume()
+      await position(client, 'kept', 156)
+      await send(157)
+      await position(client, 'kept', 157)
+      expect(got(client, 'kept')).toEqual(upTo(157))
+      expect(countOf(client, 'router:resumed')).toBe(1)
+      expect(countOf(client, 'router:resume_failed')).toBe(0)
+      expect(running.server.stats()).toMatchObject({ resumed: 1, replayed: 156, resumeFailures: {} })
+    })
+
+    test('a replay that is asked for twice comes whole, and once', async () => {
+      const { running, stop, send } = await large()
+      const client = await returned(running.port, stop)
+      client.send({ event: 'router:resume', data: stop })
+      client.send({ event: 'router:resume', data: { channel: 'kept' } })
+      await position(client, 'kept', 150)
+      await send(151)
+      await position(client, 'kept', 151)
+      expect(got(client, 'kept')).toEqual(upTo(151))
+      expect(running.server.stats()).toMatchObject({ resumed: 1, replayed: 150, resumeFailures: {} })
+    })
+
+    test('what a client sends to the others before it has gone on does not come back to it', async () => {
+      const running = await start()
+      const stop = await position(await follower(running.port, 'kept'), 'kept')
+      const client = await tracked(running.port)
+      await client.subscribe('kept')
+      await running.server.hub.broadcast(app.id, 'kept', 'e', { n: 'mine' }, await client.socketId())
+      await sends(running, 'kept')(1)
+      client.send({ event: 'router:resume', data: stop })
+      await client.event('router:resumed')
+      expect(got(client, 'kept')).toEqual([1])
+    })
+
+    test('that was here before and was not told where is told so, before anything newer', async () => {
+      const running = await start()
+      const client = await tracked(running.port)
+      await client.subscribe('kept')
+      await sends(running, 'kept')(1)
+      client.send({ event: 'router:resume', data: { channel: 'kept', returning: true } })
+      expect(fieldsOf(await client.event('router:resume_failed'))).toEqual({ channel: 'kept', reason: 'unavailable' })
+      await position(client, 'kept', 1)
+      expectToldFirst(client)
     })
 
     test('what is held is bounded: past it the client is told, not cut off', async () => {

@@ -12,6 +12,7 @@ import {
 } from '../../src/realtime/history/history.ts'
 import { MemoryHistory } from '../../src/realtime/history/memory-history.ts'
 import { app, connectedClient, deferred, fieldsOf, type RawClient, type RunningServer, startServer } from './harness.ts'
+import { made } from './history-contract.ts'
 
 const rules = { kept: { history: { size: 100, ttlMs: 60_000, bytes: 1_000_000 } } }
 
@@ -175,6 +176,19 @@ test('what the history has lost is told to whoever keeps track, with the place f
   running.history.listener.lost(app.id, 'kept', { epoch: 'next', serial: 40 }, 'epoch_changed')
   expect(fieldsOf(await client.event('router:resume_failed'))).toEqual({ channel: 'kept', reason: 'epoch_changed' })
   expect(await positionAt(client, 40)).toMatchObject({ data: JSON.stringify({ channel: 'kept', epoch: 'next', serial: 40 }) })
+})
+
+test('what was lost while events waited is told where it belongs: after what came before, before what came after', async () => {
+  const running = await start()
+  const client = await tracked(running.port)
+  await send(running, 1)
+  const { listener } = running.history
+  listener.lost(app.id, 'kept', { epoch: 'next', serial: 7 }, 'epoch_changed')
+  listener.deliver(app.id, 'kept', { ...made('e', '{"n":8}').made, at: { epoch: 'next', serial: 8 } }, undefined)
+  client.send({ event: 'router:resume', data: { channel: 'kept' } })
+  await positionAt(client, 8)
+  const said = client.received.filter(({ event }) => event === 'e' || event === 'router:resume_failed')
+  expect(said.map(message => fieldsOf(message)['n'] ?? fieldsOf(message)['reason'])).toEqual([1, 'epoch_changed', 8])
 })
 
 test('a client that is gone before the history answers is nobody to answer', async () => {

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { FrameSink } from '../connection.ts'
+import { Drain } from '../drain.ts'
 import { type ByteString, framePayload } from '../frame.ts'
 import { isObject } from '../json-fields.ts'
 import type { OutboxShared } from '../outbox.ts'
@@ -13,6 +14,7 @@ export class EventStreamOutbox implements FrameSink {
   #pending = ''
   #scheduled = false
   #ended = false
+  #drain: Drain | undefined
   readonly #response: ServerResponse
   readonly #shared: OutboxShared
   readonly #onOverflow: () => void
@@ -51,8 +53,8 @@ export class EventStreamOutbox implements FrameSink {
 
   whenDrained(callback: () => void): void {
     this.flush()
-    if (this.#response.writableNeedDrain) this.#response.once('drain', callback)
-    else setImmediate(callback)
+    this.#drain ??= new Drain(this.#response)
+    this.#drain.wait(callback)
   }
 
   flush(): void {

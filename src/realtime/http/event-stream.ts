@@ -9,8 +9,8 @@ import type { OriginRule } from '../origin.ts'
 import type { OutboxShared } from '../outbox.ts'
 import type { Pass } from '../pass.ts'
 import type { Member } from '../presence.ts'
-import { makeTracker } from '../resume/resumable.ts'
-import { mostPlaces, readPlaces, StreamPositions } from '../resume/stream-positions.ts'
+import { mostPlaces, noPlaces, readPlaces, StreamPositions } from '../resume/stream-positions.ts'
+import { makeTracker } from '../resume/tracker.ts'
 import { join, type SubscribeContext } from '../subscribe.ts'
 import { type Access, type Claim, subscriptionAccess } from '../subscription-access.ts'
 import { givePass } from '../take-token.ts'
@@ -143,13 +143,17 @@ function goOn(
   const kept = new Set([...granted.keys()].filter(name => rules.historyOf(name) !== undefined))
   const written = request.headers['last-event-id']
   const stopped: ReadonlyMap<string, Position> = typeof written === 'string' ? readPlaces(written, kept) : new Map()
-  if (kept.size > 0) connection.tracker = makeTracker(new StreamPositions(stopped, id => outbox.pushId(id)), context.settings)
+  if (kept.size > 0) {
+    connection.tracker = makeTracker(new StreamPositions(stopped, id => outbox.pushId(id)), context.settings)
+    // It shows this where it is cut off before it has a place.
+    if (written === undefined) outbox.pushId(noPlaces)
+  }
   for (const [name, member] of granted) {
     join(connection, name, member, context)
     const resumable = connection.subscriptions.get(name)?.resumable
     const from = stopped.get(name)
-    if (from === undefined) resumable?.startNow()
-    else resumable?.resume({ ...from, received: 0, socketId: undefined })
+    if (written === undefined) resumable?.startNow()
+    else resumable?.resume(from === undefined ? 'unknown' : { ...from, received: 0, socketId: undefined })
   }
 }
 

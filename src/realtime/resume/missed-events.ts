@@ -11,11 +11,15 @@ export interface Missed {
 
 /**
  * The events that a client has missed of those after its position: not those that it got before it could be told where it stood, nor those that it
- * had sent itself. Of a conflated channel only the latest of each key, which may be one that the client has: never an older one.
+ * had sent itself, on this socket or on the one before. Of a conflated channel only the latest of each key, which may be one that the client has: never an older one.
  */
-export function missedEvents(events: readonly StoredEvent[], from: StoppedAt, conflate: ConflateRule | undefined): readonly Missed[] {
-  const { socketId } = from
-  const meant = socketId === undefined ? events : events.filter(({ except }) => except !== socketId)
+export function missedEvents(
+  events: readonly StoredEvent[],
+  from: StoppedAt,
+  socketId: string,
+  conflate: ConflateRule | undefined,
+): readonly Missed[] {
+  const meant = events.filter(({ except }) => except === undefined || (except !== from.socketId && except !== socketId))
   if (conflate === undefined) return meant.slice(alreadyGot(meant, from.received)).map(event => ({ event, isWholeUpTo: event.serial }))
   const latest = new Map<string, StoredEvent>()
   for (const event of meant) {

@@ -6,8 +6,9 @@ import type { ChannelEvent } from '../delivery.ts'
 import { type ByteString, eventFrame, jsonBytes } from '../frame.ts'
 import type { History, Position, Replay } from '../history/history.ts'
 import type { LiveSettings } from '../settings.ts'
-import { TokenBucket } from '../token-bucket.ts'
+import { HeldBack } from './held-back.ts'
 import { type Missed, missedEvents } from './missed-events.ts'
+import type { Tracker } from './tracker.ts'
 
 /** Resumes a second from one client, on average: each may cost a whole history. After a reconnect all channels come at once. */
 const resumesPerSecond = 10
@@ -26,29 +27,11 @@ export interface StoppedAt extends Position {
   readonly socketId: string | undefined
 }
 
-/** How a client learns its positions. */
-export interface PositionSink {
-  /** It is about to get an event of the channel and will then stand at `at`; the answer goes along with the event as its id. */
-  note(subscription: Resumable, at: Position): string | undefined
-  /** It stands there, whether or not anything is sent. */
-  stands(subscription: Resumable, at: Position): void
-}
-
-/** A client that keeps track of its positions. */
-export interface Tracker {
-  readonly sink: PositionSink
-  readonly resumes: TokenBucket
-  /** Bytes that all its subscriptions hold back. */
-  heldBytes: number
-}
-
-export function makeTracker(sink: PositionSink, { limits }: LiveSettings): Tracker {
-  return { sink, resumes: new TokenBucket(limits.channels, performance.now()), heldBytes: 0 }
-}
-
-interface Held {
-  readonly frame: ByteString
-  readonly at: Position | undefined
+/** An answer of the history on its way to the client. */
+interface Asked {
+  readonly missed: readonly Missed[]
+  readonly from: StoppedAt
+  readonly upTo: Position
 }
 
 /**
@@ -62,15 +45,14 @@ export class Resumable {
   readonly #context: ResumeContext
   /** `starting`: it has been said that the client goes on from here; where that is, is being asked. */
   #state: 'waiting' | 'replaying' | 'starting' | 'live' | 'ended' = 'live'
-  #held: Held[] = []
-  #heldBytes = 0
+  readonly #held: HeldBack
+  /** More came during the replay than can be held: it is asked for once the client has what was asked for before. */
+  #isBehind = false
   #timer: NodeJS.Timeout | undefined
   /** The last event of a cache channel, for whoever does not go on from somewhere. */
   #cached: ByteString | undefined
   /** What the replay has brought. */
   #replayedTo: Position | undefined
-  /** What was missed while events were held back. */
-  #lost: { readonly at: Position; readonly why: ResumeFailure } | undefined
   /** Where delivery stood when the channel had sent nothing here yet. */
   #base: Position | undefined
 
@@ -79,6 +61,7 @@ export class Resumable {
     this.#connection = connection
     this.#tracker = tracker
     this.#context = context
+    this.#held = new HeldBack(tracker)
     channel.resumables += 1
   }
 
@@ -120,8 +103,119 @@ export class Resumable {
     if (!isExcluded) this.#connection.outbox.push(frame, id)
   }
 
-  /** The client goes on from wherever the channel is. */
+  /** The client goes on from wherever the channel is; a replay that it has asked for before comes whole all the same. */
   startNow(): void {
+    if (this.#state !== 'replaying') this.#goOn()
+  }
+
+  /**
+   * The client wants what came after a position; answered with `router:resumed` or `router:resume_failed`. `unknown`: it was here before, and was not told
+   * where it stood.
+   */
+  resume(from: StoppedAt | 'unknown'): void {
+    // The answer is on its way: a replay does not end in the middle.
+    if (this.#state === 'replaying') return
+    if (this.#state !== 'waiting' || from === 'unknown') {
+      this.#fail('unavailable')
+      return
+    }
+    clearTimeout(this.#timer)
+    this.#state = 'replaying'
+    this.#ask(from)
+  }
+
+  /** Events up to `at` were missed that nobody can bring. */
+  lose(at: Position, why: ResumeFailure): void {
+    // What is asked for later is answered with the loss.
+    if (this.isHolding && !this.#isBehind) this.#held.loss(at, why)
+    if (this.#state !== 'live') return
+    this.#tellFailure(why)
+    this.#stand()
+  }
+
+  /** It is no subscription any more. */
+  end(): void {
+    if (this.#state === 'ended') return
+    clearTimeout(this.#timer)
+    this.#state = 'ended'
+    this.#held.release()
+    this.channel.resumables -= 1
+  }
+
+  #ask(from: StoppedAt): void {
+    if (!this.#tracker.resumes.take(resumesPerSecond, this.#context.settings.limits.channels, performance.now())) {
+      this.#fail('unavailable')
+      return
+    }
+    this.#isBehind = false
+    let asked: Replay | Promise<Replay>
+    try {
+      asked = this.#context.history.since(this.#connection.app.app.id, this.channel.name, from)
+    } catch {
+      this.#fail('unavailable')
+      return
+    }
+    if (!(asked instanceof Promise)) {
+      this.#answer(asked, from)
+      return
+    }
+    asked.then(
+      replay => this.#answer(replay, from),
+      () => {
+        if (this.#state === 'replaying') this.#fail('unavailable')
+      },
+    )
+  }
+
+  #answer(replay: Replay, from: StoppedAt): void {
+    if (this.#state !== 'replaying') return
+    if ('failed' in replay) {
+      this.#fail(replay.failed)
+      return
+    }
+    const { socketId } = this.#connection
+    this.#replay({ missed: missedEvents(replay.events, from, socketId, this.channel.rule?.conflate), from, upTo: replay.upTo }, 0)
+  }
+
+  /** As much at a time as the client takes: a whole history may be more than its queue. */
+  #replay(asked: Asked, first: number): void {
+    if (this.#state !== 'replaying') return
+    const { missed, upTo } = asked
+    const { outbox } = this.#connection
+    const most = this.#context.settings.limits.queue / 2
+    for (let index = first; index < missed.length; index += 1) {
+      if (outbox.queuedBytes > most) {
+        outbox.whenDrained(() => this.#replay(asked, index))
+        return
+      }
+      const next = missed[index]
+      if (next === undefined) continue
+      const frame = eventFrame(jsonBytes(next.event.event), this.channel.nameBytes, jsonBytes(next.event.text))
+      outbox.push(frame, this.#tracker.sink.note(this, { epoch: upTo.epoch, serial: next.isWholeUpTo }))
+    }
+    this.#context.counters.replayed += missed.length
+    if (this.#replayedTo === undefined) {
+      this.#context.counters.resumed += 1
+      this.#tell('router:resumed', { channel: this.channel.name, replayed: missed.length })
+    }
+    this.#replayedTo = upTo
+    this.#endReplay(asked)
+  }
+
+  /** What came meanwhile is passed on once the queue has room for it, and is asked for where it is not held. */
+  #endReplay(asked: Asked): void {
+    if (this.#state !== 'replaying') return
+    const { outbox } = this.#connection
+    if (this.#isBehind) this.#ask({ ...asked.upTo, received: 0, socketId: asked.from.socketId })
+    else if (outbox.queuedBytes > 0 && outbox.queuedBytes + this.#held.bytes > this.#context.settings.limits.queue) {
+      outbox.whenDrained(() => this.#endReplay(asked))
+    } else {
+      this.#cached = undefined
+      this.#release()
+    }
+  }
+
+  #goOn(): void {
     if (this.#state === 'ended' || this.#state === 'starting') return
     clearTimeout(this.#timer)
     if (this.isHolding) this.#state = 'starting'
@@ -138,78 +232,6 @@ export class Resumable {
     )
   }
 
-  /** The client wants what came after a position; answered with `router:resumed` or `router:resume_failed`. */
-  resume(from: StoppedAt): void {
-    const mayAsk = this.#tracker.resumes.take(resumesPerSecond, this.#context.settings.limits.channels, performance.now())
-    if (this.#state !== 'waiting' || !mayAsk) {
-      this.#fail('unavailable')
-      return
-    }
-    clearTimeout(this.#timer)
-    this.#state = 'replaying'
-    let asked: Replay | Promise<Replay>
-    try {
-      asked = this.#context.history.since(this.#connection.app.app.id, this.channel.name, from)
-    } catch {
-      this.#fail('unavailable')
-      return
-    }
-    if (!(asked instanceof Promise)) {
-      this.#answer(asked, from)
-      return
-    }
-    asked.then(
-      replay => this.#answer(replay, from),
-      () => this.#fail('unavailable'),
-    )
-  }
-
-  /** Events up to `at` were missed that nobody can bring. */
-  lose(at: Position, why: ResumeFailure): void {
-    if (this.isHolding) this.#lost = { at, why }
-    if (this.#state !== 'live') return
-    this.#tellFailure(why)
-    this.#stand()
-  }
-
-  /** It is no subscription any more. */
-  end(): void {
-    if (this.#state === 'ended') return
-    clearTimeout(this.#timer)
-    this.#state = 'ended'
-    this.#letGo()
-    this.channel.resumables -= 1
-  }
-
-  #answer(replay: Replay, from: StoppedAt): void {
-    if (this.#state !== 'replaying') return
-    if ('failed' in replay) this.#fail(replay.failed)
-    else this.#replay(missedEvents(replay.events, from, this.channel.rule?.conflate), 0, replay.upTo)
-  }
-
-  /** As much at a time as the client takes: a whole history may be more than its queue. */
-  #replay(missed: readonly Missed[], from: number, upTo: Position): void {
-    if (this.#state !== 'replaying') return
-    const { outbox } = this.#connection
-    const most = this.#context.settings.limits.queue / 2
-    for (let index = from; index < missed.length; index += 1) {
-      if (outbox.queuedBytes > most) {
-        outbox.whenDrained(() => this.#replay(missed, index, upTo))
-        return
-      }
-      const next = missed[index]
-      if (next === undefined) continue
-      const frame = eventFrame(jsonBytes(next.event.event), this.channel.nameBytes, jsonBytes(next.event.text))
-      outbox.push(frame, this.#tracker.sink.note(this, { epoch: upTo.epoch, serial: next.isWholeUpTo }))
-    }
-    this.#context.counters.resumed += 1
-    this.#context.counters.replayed += missed.length
-    this.#cached = undefined
-    this.#replayedTo = upTo
-    this.#release()
-    this.#tell('router:resumed', { channel: this.channel.name, replayed: missed.length })
-  }
-
   #begin(base: Position | undefined): void {
     if (this.#state === 'ended') return
     this.#base = base
@@ -221,7 +243,9 @@ export class Resumable {
   #fail(why: ResumeFailure): void {
     if (this.#state === 'ended') return
     this.#tellFailure(why)
-    this.startNow()
+    this.#held.forgetLosses()
+    this.#isBehind = false
+    this.#goOn()
   }
 
   #tellFailure(reason: ResumeFailure): void {
@@ -237,11 +261,13 @@ export class Resumable {
     clearTimeout(this.#timer)
     this.#state = 'live'
     if (this.#cached !== undefined) this.#connection.outbox.push(this.#cached)
-    const held = this.#letGo()
-    for (const { frame, at } of held) if (at === undefined || !this.#hasGot(at)) this.#connection.outbox.push(frame)
-    // Unless the replay has brought that, too.
-    if (this.#lost !== undefined && !this.#hasGot(this.#lost.at)) this.#tellFailure(this.#lost.why)
-    this.#lost = undefined
+    this.#cached = undefined
+    for (const item of this.#held.release()) {
+      // The replay has brought it.
+      if (item.at !== undefined && this.#hasGot(item.at)) continue
+      if (item.kind === 'event') this.#connection.outbox.push(item.frame)
+      else this.#tellFailure(item.why)
+    }
     this.#stand()
   }
 
@@ -255,22 +281,18 @@ export class Resumable {
   }
 
   #keep(frame: ByteString, at: Position | undefined): void {
-    this.#held.push({ frame, at })
-    this.#heldBytes += frame.length
-    this.#tracker.heldBytes += frame.length
+    if (this.#isBehind) return
+    this.#held.event(frame, at)
     if (this.#tracker.heldBytes <= this.#context.settings.limits.queue) return
+    if (this.#state === 'replaying') {
+      // Events of no history go with it, as they do where a client is too slow.
+      this.#held.release()
+      this.#isBehind = true
+      return
+    }
     // It is told before it gets them: whatever it asks for is asked too late.
     if (this.#state !== 'starting') this.#fail('unavailable')
     if (this.isHolding) this.#release()
-  }
-
-  #letGo(): readonly Held[] {
-    const held = this.#held
-    this.#tracker.heldBytes -= this.#heldBytes
-    this.#held = []
-    this.#heldBytes = 0
-    this.#cached = undefined
-    return held
   }
 }
 

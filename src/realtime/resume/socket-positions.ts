@@ -1,5 +1,6 @@
 import { type ByteString, messageFrame } from '../frame.ts'
-import type { PositionSink, Resumable } from './resumable.ts'
+import type { Resumable } from './resumable.ts'
+import type { PositionSink } from './tracker.ts'
 
 /** Tells a socket its positions: with every write, one for each channel that the write has events of. */
 export class SocketPositions implements PositionSink {

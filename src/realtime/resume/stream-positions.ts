@@ -1,8 +1,11 @@
 import type { Position } from '../history/history.ts'
-import type { PositionSink, Resumable } from './resumable.ts'
+import type { Resumable } from './resumable.ts'
+import type { PositionSink } from './tracker.ts'
 
 /** Most channels with history in one stream: all their positions stand in the header of a request. */
 export const mostPlaces = 32
+/** The first id of a stream, which says nothing but that the client was here. */
+export const noPlaces = '-'
 
 /** The ids of a stream of server-sent events: where it stands in all of its channels with history, `channel:epoch:serial` for each. */
 export class StreamPositions implements PositionSink {
