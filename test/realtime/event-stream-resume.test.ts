@@ -1,6 +1,8 @@
-import { expect, onTestFinished, test } from 'vitest'
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { readPlaces } from '../../src/realtime/resume/stream-positions.ts'
-import { app, type RunningServer, startServer } from './harness.ts'
+import { describeWithRedis, RedisServer } from '../support/redis-server.ts'
+import { app, type RunningServer, type ServerSetup, startServer } from './harness.ts'
 
 const history = { size: 100, ttlMs: 60_000, bytes: 1_000_000 }
 
@@ -63,76 +65,95 @@ class Stream {
   }
 }
 
-async function start(): Promise<RunningServer> {
-  return startServer({ channels: { 'kept.*': { history } } })
+async function start(setup: ServerSetup = {}): Promise<RunningServer> {
+  return startServer({ channels: { 'kept.*': { history } }, ...setup })
 }
 
-function send({ server }: RunningServer, channel: string, ...ns: readonly number[]): void {
-  for (const n of ns) server.hub.broadcast(app.id, channel, 'e', n)
+async function send({ server }: RunningServer, channel: string, ...ns: readonly number[]): Promise<void> {
+  await Promise.all(ns.map(n => server.hub.broadcast(app.id, channel, 'e', n)))
 }
 
-test('a stream goes on from its last id, in every channel, without a gap or a repeat', async () => {
-  const running = await start()
-  const first = await Stream.open(running, 'channels=kept.a,plain,kept.b')
-  await first.until(() => first.lastEventId.split(' ').length === 2)
-  send(running, 'kept.a', 1, 2)
-  send(running, 'kept.b', 11)
-  send(running, 'plain', 21)
-  send(running, 'kept.a', 3)
-  await first.until(() => first.of('kept.a').length === 3)
-  // The client stopped in the middle.
-  const stop = first.events.find(({ data }) => data === 11)?.id
-  first.close()
-  send(running, 'kept.a', 4)
-  send(running, 'kept.b', 12)
-  const second = await Stream.open(running, 'channels=kept.a,plain,kept.b', stop)
-  await second.until(() => second.events.filter(({ event }) => event === 'router:resumed').length === 2)
-  send(running, 'kept.b', 13)
-  await second.until(() => second.of('kept.b').length === 2)
-  expect(second.of('kept.a')).toEqual([3, 4])
-  expect(second.of('kept.b')).toEqual([12, 13])
-  expect(second.lastEventId).toMatch(/^kept\.a:[\w-]+:4 kept\.b:[\w-]+:3$/)
+/** What a stream gets, whatever the history. */
+function streamContract(open: () => Promise<RunningServer>): void {
+  test('a stream goes on from its last id, in every channel, without a gap or a repeat', async () => {
+    const running = await open()
+    const first = await Stream.open(running, 'channels=kept.a,plain,kept.b')
+    await first.until(() => first.lastEventId.split(' ').length === 2)
+    await send(running, 'kept.a', 1, 2)
+    await send(running, 'kept.b', 11)
+    await send(running, 'plain', 21)
+    await send(running, 'kept.a', 3)
+    await first.until(() => first.of('kept.a').length === 3)
+    // The client stopped in the middle.
+    const stop = first.events.find(({ data }) => data === 11)?.id
+    first.close()
+    await send(running, 'kept.a', 4)
+    await send(running, 'kept.b', 12)
+    const second = await Stream.open(running, 'channels=kept.a,plain,kept.b', stop)
+    await second.until(() => second.events.filter(({ event }) => event === 'router:resumed').length === 2)
+    await send(running, 'kept.b', 13)
+    await second.until(() => second.of('kept.b').length === 2)
+    expect(second.of('kept.a')).toEqual([3, 4])
+    expect(second.of('kept.b')).toEqual([12, 13])
+    expect(second.lastEventId).toMatch(/^kept\.a:[\w-]+:4 kept\.b:[\w-]+:3$/)
+  })
+
+  test('an id that does not hold any more is answered with what happened, and the stream goes on', async () => {
+    const running = await open()
+    const stream = await Stream.open(running, 'channels=kept.a', 'kept.a:another:7')
+    await stream.until(() => stream.events.some(({ event }) => event === 'router:resume_failed'))
+    expect(stream.events.at(-1)).toMatchObject({ data: { channel: 'kept.a', reason: 'epoch_changed' } })
+    await send(running, 'kept.a', 1)
+    await stream.until(() => stream.of('kept.a').length === 1)
+    expect(stream.lastEventId).toMatch(/^kept\.a:[\w-]+:1$/)
+  })
+
+  test('who comes back with an id that does not name a channel is told that nobody knows what it missed there', async () => {
+    const running = await open()
+    const first = await Stream.open(running, 'channels=kept.a,kept.b')
+    await first.until(() => first.ids.length === 3)
+    // Cut off before it had a place.
+    expect(first.ids[0]).toBe('-')
+    const [, stop] = first.ids
+    first.close()
+    for (const [id, unknown] of [
+      ['-', ['kept.a unavailable', 'kept.b unavailable']],
+      [stop, ['kept.b unavailable']],
+    ] as const) {
+      const second = await Stream.open(running, 'channels=kept.a,kept.b', id)
+      await second.until(() => second.lastEventId.split(' ').length === 2)
+      expect(second.failures).toEqual(unknown)
+      await send(running, 'kept.b', 1)
+      await second.until(() => second.of('kept.b').length === 1)
+      second.close()
+    }
+  })
+
+  test('a stream without channels with history has no ids', async () => {
+    const running = await open()
+    const stream = await Stream.open(running, 'channels=plain', 'kept.a:e:7')
+    await send(running, 'plain', 1)
+    await stream.until(() => stream.events.some(({ event }) => event === 'pusher_internal:subscription_succeeded'))
+    await send(running, 'plain', 2)
+    await stream.until(() => stream.of('plain').includes(2))
+    expect(stream.lastEventId).toBe('')
+  })
+}
+
+describe('with a history in memory', () => {
+  streamContract(start)
 })
 
-test('an id that does not hold any more is answered with what happened, and the stream goes on', async () => {
-  const running = await start()
-  const stream = await Stream.open(running, 'channels=kept.a', 'kept.a:another:7')
-  await stream.until(() => stream.events.some(({ event }) => event === 'router:resume_failed'))
-  expect(stream.events.at(-1)).toMatchObject({ data: { channel: 'kept.a', reason: 'epoch_changed' } })
-  send(running, 'kept.a', 1)
-  await stream.until(() => stream.of('kept.a').length === 1)
-  expect(stream.lastEventId).toMatch(/^kept\.a:[\w-]+:1$/)
-})
+describeWithRedis('with a history in redis', () => {
+  let redis: RedisServer
 
-test('who comes back with an id that does not name a channel is told that nobody knows what it missed there', async () => {
-  const running = await start()
-  const first = await Stream.open(running, 'channels=kept.a,kept.b')
-  await first.until(() => first.ids.length === 3)
-  // Cut off before it had a place.
-  expect(first.ids[0]).toBe('-')
-  const [, stop] = first.ids
-  first.close()
-  for (const [id, unknown] of [
-    ['-', ['kept.a unavailable', 'kept.b unavailable']],
-    [stop, ['kept.b unavailable']],
-  ] as const) {
-    const second = await Stream.open(running, 'channels=kept.a,kept.b', id)
-    await second.until(() => second.lastEventId.split(' ').length === 2)
-    expect(second.failures).toEqual(unknown)
-    send(running, 'kept.b', 1)
-    await second.until(() => second.of('kept.b').length === 1)
-    second.close()
-  }
-})
+  beforeAll(async () => {
+    redis = await RedisServer.start()
+  })
 
-test('a stream without channels with history has no ids', async () => {
-  const running = await start()
-  const stream = await Stream.open(running, 'channels=plain', 'kept.a:e:7')
-  send(running, 'plain', 1)
-  await stream.until(() => stream.events.some(({ event }) => event === 'pusher_internal:subscription_succeeded'))
-  send(running, 'plain', 2)
-  await stream.until(() => stream.of('plain').includes(2))
-  expect(stream.lastEventId).toBe('')
+  afterAll(() => redis.stop())
+
+  streamContract(() => start({ backplane: { type: 'redis', url: redis.url, prefix: `test-${randomUUID()}` } }))
 })
 
 test('an id stays small: more than 32 channels with history are refused', async () => {

@@ -5,7 +5,7 @@ import { AppHistory } from '../../src/realtime/backplane/app-history.ts'
 import { RedisHistory } from '../../src/realtime/backplane/redis-history.ts'
 import { RedisLink } from '../../src/realtime/backplane/redis-link.ts'
 import { readMessage } from '../../src/realtime/backplane/wire.ts'
-import { type Append, type HistoryListener, HistoryUnavailable } from '../../src/realtime/history/history.ts'
+import { type Append, type HistoryListener, HistoryUnavailable, type Position } from '../../src/realtime/history/history.ts'
 import { describeWithRedis, RedisServer } from '../support/redis-server.ts'
 import { eventually } from './fleet.ts'
 import { deferred, silentLog } from './harness.ts'
@@ -34,6 +34,8 @@ describeWithRedis('in redis', () => {
     await redis.stop()
   })
 
+  let rules = 'all'
+
   async function open(listener: HistoryListener, place = `test-${randomUUID()}:{shop}:`, url = redis.url): Promise<Instance> {
     const [topic, ownTopic] = [`${place}messages`, `${place}to:${randomUUID()}`]
     const isUp = deferred<void>()
@@ -59,7 +61,7 @@ describeWithRedis('in redis', () => {
       },
       onDown: () => app.down(),
     })
-    const app = new AppHistory({ app: 'shop', place, topic, ownTopic, link, listener, isKept: () => true })
+    const app = new AppHistory({ app: 'shop', place, topic, ownTopic, link, listener, isKept: () => true, rules: () => rules })
     const history = new RedisHistory(new Map([['shop', app]]), () => {})
     const instance: Instance = {
       history,
@@ -210,18 +212,90 @@ describeWithRedis('in redis', () => {
     onTestFinished(() => admin.disconnect())
     await admin.config('SET', 'maxmemory', '1')
     await expect(history.append(entry('1', 'first'))).rejects.toThrow(/^no history: Redis at .* OOM/)
+    expect(await history.position('shop', 'new')).toMatchObject({ serial: 0 })
     await admin.config('SET', 'maxmemory', '0')
     expect(await history.append(entry('1', 'first'))).toMatchObject({ serial: 1, isRepeat: false })
   })
 
-  test('channels that are quiet for long leave nothing behind', async () => {
+  test('names without events take nothing, however many are asked for, and whoever has missed nothing goes on', async () => {
+    const place = `test-${randomUUID()}:{shop}:`
+    const { history } = await open(heardBy([]), place)
+    const client = new Redis(redis.url)
+    onTestFinished(() => client.disconnect())
+    const places = []
+    for (let round = 0; round < 50; round++) places.push(await history.position('shop', `c${round}`))
+    for (const [round, at] of places.entries()) {
+      expect(await history.since('shop', `c${round}`, at)).toEqual({ events: [], upTo: at })
+    }
+    expect(await client.keys(`${place.replace('{', '\\{')}*`)).toEqual([`${place}beginning`])
+  })
+
+  test('a place before the first event holds for days, whether or not one has come, but for fewer than an event is remembered', async () => {
+    const place = `test-${randomUUID()}:{shop}:`
+    const { history } = await open(heardBy([]), place)
+    const { epoch } = await history.position('shop', 'a')
+    const [, start = '', day = ''] = /^(.*)-(\d+)$/.exec(epoch) ?? []
+    const daysAgo = (days: number) => ({ epoch: `${start}-${Number(day) - days}`, serial: 0 })
+    const texts = async (from: Position) => {
+      const replay = await history.since('shop', 'a', from)
+      return 'failed' in replay ? replay.failed : replay.events.map(({ text }) => text)
+    }
+    for (const found of [[], ['1']]) {
+      expect(await texts(daysAgo(0))).toEqual(found)
+      expect(await texts(daysAgo(6))).toEqual(found)
+      expect(await texts(daysAgo(7))).toBe('epoch_changed')
+      expect(await texts(daysAgo(-1))).toBe('epoch_changed')
+      expect(await texts({ ...daysAgo(1), serial: 1 })).toBe('epoch_changed')
+      if (found.length === 0) await history.append(entry('1'))
+    }
+  })
+
+  test('a channel that was forgotten begins in another epoch', async () => {
+    const { history } = await open(heardBy([]))
+    const before = await history.position('shop', 'a')
+    const quiet = await history.position('shop', 'b')
+    const first = await history.append(entry('1'))
+    history.retain(() => false)
+    const again = await history.append(entry('1'))
+    expect(again.epoch).not.toBe(first.epoch)
+    for (const position of [before, first]) expect(await history.since('shop', 'a', position)).toMatchObject({ failed: 'epoch_changed' })
+    expect(await history.since('shop', 'b', quiet)).toMatchObject({ failed: 'epoch_changed' })
+  })
+
+  test('rules that may have let events pass by end the places of channels without events; the same rules anew do not', async () => {
+    const place = `test-${randomUUID()}:{shop}:`
+    const before = await (await open(heardBy([]), place)).history.position('shop', 'a')
+    const same = await open(heardBy([]), place)
+    expect(await same.history.since('shop', 'a', before)).toMatchObject({ events: [] })
+    rules = 'others'
+    onTestFinished(() => {
+      rules = 'all'
+    })
+    const other = await open(heardBy([]), place)
+    expect(await other.history.since('shop', 'a', before)).toMatchObject({ failed: 'epoch_changed' })
+    rules = 'all'
+    const again = await open(heardBy([]), place)
+    expect(await again.history.since('shop', 'a', before)).toMatchObject({ failed: 'epoch_changed' })
+  })
+
+  test('a longer ttl holds from the next event on', async () => {
+    const place = `test-${randomUUID()}:{shop}:`
+    const { history } = await open(heardBy([]), place)
+    const client = new Redis(redis.url)
+    onTestFinished(() => client.disconnect())
+    await history.append(entry('1'))
+    await history.append({ ...entry('2'), limits: { ...limits, ttlMs: 3_600_000 } })
+    expect(await client.pttl(`${place}events:a`)).toBeGreaterThan(3_600_000)
+  })
+
+  test('channels that are gone leave nothing behind', async () => {
     const place = `test-${randomUUID()}:{shop}:`
     const { history } = await open(heardBy([]), place)
     const client = new Redis(redis.url)
     onTestFinished(() => client.disconnect())
     for (let round = 0; round < 300; round++) {
-      await history.position('shop', `c${round}`)
-      await client.del(`${place}history:c${round}`)
+      await history.append({ ...entry('1'), channel: `c${round}` })
+      await client.del(`${place}history:c${round}`, `${place}events:c${round}`)
     }
     expect(await client.scard(`${place}histories`)).toBeLessThan(100)
   })

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { describeWithRedis, RedisServer } from '../support/redis-server.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
@@ -104,6 +105,35 @@ describeWithRedis('a history that instances share', () => {
     expect(here.received.slice(told).find(({ event }) => event === 'router:position')).toMatchObject({
       data: JSON.stringify({ channel: 'kept', epoch: stop.epoch, serial: 0 }),
     })
+  })
+
+  test('a redis that is full takes nothing more, and clients get what they missed all the same', async () => {
+    const own = await RedisServer.start()
+    onTestFinished(() => own.stop())
+    const [one, other] = await startFleet([own.url, own.url])
+    const first = await follower(one.port, 'kept')
+    await sends(one, 'kept')(1, 2)
+    const stop = await position(first, 'kept', 2)
+    first.webSocket.terminate()
+    await sends(one, 'kept')(3, 4)
+    const admin = new Redis(own.url)
+    onTestFinished(() => admin.disconnect())
+    await admin.config('SET', 'maxmemory', '1')
+    await expect(sends(one, 'kept')(5)).rejects.toThrow('OOM')
+    // Nor does it remember how it was asked before.
+    await admin.script('FLUSH')
+    const second = await returned(other.port, stop)
+    await second.event('router:resumed')
+    expect(got(second, 'kept')).toEqual([3, 4])
+    const quiet = await follower(other.port, 'kept.quiet')
+    expect(await position(quiet, 'kept.quiet')).toMatchObject({ serial: 0 })
+    await admin.config('SET', 'maxmemory', '0')
+    await sends(one, 'kept')(5)
+    await sends(one, 'kept.quiet')(1)
+    await position(second, 'kept', 5)
+    await position(quiet, 'kept.quiet', 1)
+    expect(got(second, 'kept')).toEqual([3, 4, 5])
+    for (const client of [second, quiet]) expect(client.received.some(({ event }) => event === 'router:resume_failed')).toBe(false)
   })
 
   describe('while the connection to redis is broken', () => {

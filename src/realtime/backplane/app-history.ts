@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { channelKind } from '../channel-kind.ts'
 import { cachedLifeMs } from '../event-cache.ts'
 import { Follower, type Reading } from '../history/follower.ts'
@@ -30,11 +30,13 @@ export interface AppHistoryOptions {
   readonly listener: HistoryListener
   /** Of the channels that are there, those that the rules keep. */
   readonly isKept: IsKept
+  /** Which those are, in words: where it changes, events may pass by channels that were kept. */
+  readonly rules: () => string
 }
 
 type IsKept = (channel: string) => boolean
 
-/** How long a channel without events keeps its epoch: a client that missed none goes on for so long. */
+/** How long a channel keeps its epoch after its last event: a client that missed none goes on for so long. */
 const stateLivesMs = 7 * 24 * 3_600_000
 /** What an event takes beside its texts, roughly. */
 const eventOverhead = 160
@@ -53,6 +55,8 @@ export class AppHistory {
   /** Rules by which channels may have lost their history, and have not been forgotten yet. */
   #rules: readonly IsKept[]
   #forgetting: Promise<void> | undefined
+  /** The life of Redis that knows the rules. */
+  #toldTo: string | undefined
 
   constructor(options: AppHistoryOptions) {
     this.#options = options
@@ -138,16 +142,20 @@ export class AppHistory {
 
   /** Rejects with HistoryUnavailable. */
   async #run(script: Script, values: readonly (string | number | Buffer)[]): Promise<unknown> {
-    const { link, place } = this.#options
     try {
-      if (this.#rules.length > 0) await this.#forgetOld()
-      const { runId } = link
-      if (runId === undefined) throw new HistoryUnavailable('Redis has not said which of its lives this is')
-      return await link.run(script, [place, runId, randomBytes(9).toString('base64url'), stateLivesMs, ...values])
+      if (this.#rules.length > 0 || this.#toldTo !== this.#options.link.runId) await this.#forgetOld()
+      return await this.#runNow(script, values)
     } catch (error) {
       if (error instanceof HistoryUnavailable) throw error
       throw new HistoryUnavailable(`no history: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
     }
+  }
+
+  async #runNow(script: Script, values: readonly (string | number | Buffer)[]): Promise<unknown> {
+    const { link, place } = this.#options
+    const { runId } = link
+    if (runId === undefined) throw new HistoryUnavailable('Redis has not said which of its lives this is')
+    return await link.run(script, [place, runId, randomBytes(9).toString('base64url'), stateLivesMs, ...values])
   }
 
   /** Before anything is answered: a position from before the rule was taken away must not pass for a whole one. */
@@ -164,17 +172,21 @@ export class AppHistory {
   }
 
   async #forgetUnkept(): Promise<void> {
-    const { link, place } = this.#options
-    while (this.#rules.length > 0) {
+    const { link, place, rules: inWords } = this.#options
+    while (this.#rules.length > 0 || this.#toldTo !== link.runId) {
+      const { runId } = link
       const rules = this.#rules
+      const patterns = createHash('sha256').update(inWords()).digest('base64url')
       let cursor = '0'
       do {
         const [next, channels] = await link.ask(redis => redis.sscan(`${place}histories`, cursor, 'COUNT', 500))
         const old = channels.filter(channel => !rules.every(isKept => isKept(channel)))
-        if (old.length > 0) await link.run(historyScripts.forget, [place, ...old])
+        if (old.length > 0) await this.#runNow(historyScripts.forget, old)
         cursor = next
       } while (cursor !== '0')
+      await this.#runNow(historyScripts.keep, [patterns])
       this.#rules = this.#rules.slice(rules.length)
+      this.#toldTo = runId
     }
   }
 }

@@ -101,8 +101,10 @@ export class RedisApp implements AppBackplane {
   }
 
   openHistory(listener: HistoryListener): AppHistory {
-    const { app, place, topic, ownTopic, link } = this.#options
-    const history = new AppHistory({ app: app.app.id, place, topic, ownTopic, link, listener, isKept: channel => this.#isKept(channel) })
+    const { app, place, topic, ownTopic, link, settings } = this.#options
+    const isKept = (channel: string): boolean => this.#isKept(channel)
+    const rules = (): string => settings.rules.historyPatterns
+    const history = new AppHistory({ app: app.app.id, place, topic, ownTopic, link, listener, isKept, rules })
     this.#history = history
     return history
   }
