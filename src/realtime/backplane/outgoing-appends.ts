@@ -5,6 +5,8 @@ const mostAtOnce = 200
 const mostBytesAtOnce = 256 * 1024
 /** Past so many bytes that wait, Redis is too slow: whoever comes waits outside. */
 const mostWaitingBytes = 32 * 1024 * 1024
+/** What an event takes beside its texts while it waits, roughly: its objects, promises and places. */
+const eventOverhead = 500
 
 interface Waiting {
   readonly entry: Append
@@ -28,7 +30,8 @@ export class OutgoingAppends {
   add(entry: Append): Promise<Appended> {
     if (this.#bytes > mostWaitingBytes)
       return Promise.reject(new HistoryUnavailable('The history in Redis is too slow for all that is to be kept'))
-    const bytes = entry.made.data.length
+    const { channel, made, origin } = entry
+    const bytes = eventOverhead + channel.length + made.event.length + made.data.length + (origin?.length ?? 0)
     this.#bytes += bytes
     return new Promise((resolve, reject) => {
       this.#waiting.push({ entry, bytes, resolve, reject })
