@@ -54,6 +54,10 @@ export class FleetNews implements FleetListener {
     this.#webhooks?.tell(event)
   }
 
+  roomForEnds(): number {
+    return this.#webhooks?.roomFor(['channel_vacated', 'member_removed']) ?? Number.POSITIVE_INFINITY
+  }
+
   counted(name: string, subscriptions: number): void {
     const channel = this.#app.channels.get(name)
     if (channel === undefined) return

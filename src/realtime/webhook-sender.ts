@@ -38,6 +38,11 @@ export class WebhookSender {
     this.#options = options
   }
 
+  /** How many more events may wait. */
+  get room(): number {
+    return mostWaiting - this.#waiting.length
+  }
+
   add(payload: WebhookPayload): void {
     if (this.#stopping.signal.aborted) return
     if (this.#waiting.length >= mostWaiting) {

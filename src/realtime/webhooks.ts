@@ -35,6 +35,12 @@ export class Webhooks {
     await Promise.all(this.#hooks.map(({ sender }) => sender.close(graceMs)))
   }
 
+  /** How many of these events some webhook takes before all drop some: one whose address does not answer keeps nothing from the others. */
+  roomFor(names: readonly WebhookEvent[]): number {
+    const told = this.#hooks.filter(({ events }) => names.some(name => events.has(name)))
+    return told.length === 0 ? Number.POSITIVE_INFINITY : Math.max(...told.map(({ sender }) => sender.room))
+  }
+
   tell(event: WebhookPayload): void {
     for (const { events, sender } of this.#hooks) if (events.has(event.name)) sender.add(event)
   }

@@ -23,7 +23,7 @@ async function subscribed(port: number, index: number): Promise<Socket> {
 }
 
 test(`${count} idle connections, each with a channel of its own, fit into memory`, async () => {
-  const child = fork(new URL('./idle-server.mjs', import.meta.url), { execArgv: ['--expose-gc'] })
+  const child = fork(new URL('./lone-server.mjs', import.meta.url), { execArgv: ['--expose-gc'] })
   onTestFinished(() => void child.kill('SIGKILL'))
   const [{ port }] = await once(child, 'message')
   const measure = async () => {

@@ -21,12 +21,16 @@ export interface AppLifeOptions {
   readonly reports: Reports
   /** News for webhooks. */
   readonly happened: (event: WebhookPayload) => void
+  /** How many news of ends webhooks take before they drop some. */
+  readonly roomForEnds: () => number
   /** Redis has lost what all instances had told, and is told again. */
   readonly allLost: () => void
 }
 
 /** Entries of a dead instance that are cleared away in one step. */
 const clearedAtOnce = 500
+/** Ends that are told after one beat. */
+const endsAtOnce = 1_000
 
 /**
  * This instance as the others know it, in one app: that it lives, and who is on its channels. It tells them, looks for others that are silent, and
@@ -52,7 +56,9 @@ export class AppLife {
     if (!link.isUp) return
     const { backplaneLeaseMs } = settings.timings
     try {
-      const args = [this.#incarnation, this.#isRegistered ? '0' : '1', randomUUID(), backplaneLeaseMs, backplaneLeaseMs / 2]
+      // What webhooks have no room for waits in Redis.
+      const most = Math.min(endsAtOnce, this.#options.roomForEnds())
+      const args = [this.#incarnation, this.#isRegistered ? '0' : '1', randomUUID(), backplaneLeaseMs, backplaneLeaseMs / 2, most]
       const reply = readBeat(await link.run(scripts.beat, [...this.#shared, ...args]))
       if (reply === undefined) return
       if (!reply.isAlive) {
@@ -65,6 +71,7 @@ export class AppLife {
       this.reportSoon()
       for (const key of reply.over) this.#tellOver(key)
       for (const incarnation of reply.dead) await this.#clear(incarnation, backplaneLeaseMs)
+      if (reply.over.length === endsAtOnce) await this.beat()
     } catch {
       // Redis is away: the link says so.
     }

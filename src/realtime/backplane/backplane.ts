@@ -87,6 +87,8 @@ export interface FleetListener {
   memberDisappeared(channel: string, member: Member): void
   /** News for webhooks: one of all instances is told. */
   happened(event: WebhookPayload): void
+  /** How many news of channels and members that ended webhooks take before they drop some. */
+  roomForEnds(): number
   /** For the subscribers here. */
   counted(channel: string, subscriptions: number): void
 }

@@ -77,6 +77,7 @@ export class RedisApp implements AppBackplane {
       log,
       reports: this.#reports,
       happened: event => this.#listener?.happened(event),
+      roomForEnds: () => this.#listener?.roomForEnds() ?? 0,
       allLost: () => this.#rosters.doubt(2 * settings.timings.backplaneHeartbeatMs),
     })
     this.#questions = new FleetQuestions(link, place)

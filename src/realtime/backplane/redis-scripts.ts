@@ -74,11 +74,11 @@ end
 
 export const scripts = {
   /**
-   * ARGV: shared 4, incarnation, '1' to register, epoch to use where there is none, lease in ms, longest pause in ms.
+   * ARGV: shared 4, incarnation, '1' to register, epoch to use where there is none, lease in ms, longest pause in ms, most ends that are wanted.
    * -> [1 alive | 0 given up, epoch, instances, [dead incarnations], [channel \n user that ended]]
    */
   beat: script(`${shared}
-local incarnation, register, epoch, lease, pause = ARGV[5], ARGV[6] == '1', ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
+local incarnation, register, epoch, lease, pause, most = ARGV[5], ARGV[6] == '1', ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 redis.call('SET', B .. 'epoch', epoch, 'NX')
 epoch = redis.call('GET', B .. 'epoch')
 local heard = redis.call('ZSCORE', B .. 'instances', incarnation)
@@ -89,7 +89,7 @@ local dead = redis.call('SMEMBERS', B .. 'dying')
 if heard and now - tonumber(heard) < pause then
   for _, name in ipairs(redis.call('ZRANGEBYSCORE', B .. 'instances', '-inf', now - lease)) do dead[#dead + 1] = name end
 end
-local over = redis.call('ZRANGEBYSCORE', B .. 'ending', '-inf', now, 'LIMIT', 0, 1000)
+local over = redis.call('ZRANGEBYSCORE', B .. 'ending', '-inf', now, 'LIMIT', 0, most)
 for _, key in ipairs(over) do redis.call('ZREM', B .. 'ending', key) end
 return { 1, epoch, redis.call('ZCARD', B .. 'instances'), dead, over }`),
 
@@ -133,8 +133,9 @@ for _, record in ipairs(records) do
   local channel, user = string.match(record, '^([^\\n]*)\\n(.*)$')
   setMember(incarnation, channel, user, false, '', false)
 end
-local channels = redis.call('HSCAN', B .. 'at:' .. incarnation, 0, 'COUNT', most)[2]
-for i = 1, #channels, 2 do setCount(incarnation, channels[i], 0, false) end
+-- No scan: one that starts at the same buckets each time finds these empty, and what lies behind them never.
+local channels = redis.call('HRANDFIELD', B .. 'at:' .. incarnation, most)
+for _, channel in ipairs(channels) do setCount(incarnation, channel, 0, false) end
 publish()
 if #records > 0 or #channels > 0 then return 1 end
 redis.call('SREM', B .. 'dying', incarnation)

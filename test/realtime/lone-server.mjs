@@ -1,4 +1,5 @@
-// A realtime server alone in its process, so that its memory is what connections cost. Talks to its parent over IPC.
+// A realtime server alone in its process: its memory is what connections cost, and it can be killed. Talks to its parent over IPC. Its argument
+// is JSON: what differs in the configuration.
 import process from 'node:process'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -16,9 +17,10 @@ const server = createRealtimeServer({
     ...config.server,
     host: '127.0.0.1',
     port: 0,
-    apps: [{ id: 'shop', key: 'shop-key', secret: 's' }],
+    apps: [{ id: 'shop', key: 'shop-key', secret: 'shop-secret' }],
     channels: [],
     backplane: config.backplane,
+    ...JSON.parse(process.argv[2] ?? '{}'),
   },
   log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
   mode: 'run',
@@ -32,5 +34,9 @@ process.on('message', async () => {
     await delay(100)
   }
   process.send?.({ ...process.memoryUsage(), ...server.stats() })
+})
+process.once('SIGTERM', async () => {
+  await server.close({ graceMs: 2_000 })
+  process.exit(0)
 })
 process.send?.({ port })
