@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks'
+import type { ChannelRule } from '../config/router-config.ts'
 import type { Broadcaster } from './broadcaster.ts'
 import { eventNameFault } from './channel-kind.ts'
 import type { Channel } from './channels.ts'
@@ -42,14 +43,25 @@ export function sendClientEvent(
   const most = channel.rule?.limits.data ?? limits.apiEvent
   if (Buffer.byteLength(text) > most) return refused(`The data of an event has at most ${most} bytes`)
   const perSecond = channel.rule?.limits.clientEvents ?? limits.clientEvents
-  const now = performance.now()
-  connection.clientEvents ??= new TokenBucket(perSecond, now)
-  if (!connection.clientEvents.take(perSecond, perSecond, now)) {
+  if (!takesEvent(connection, channel.rule, perSecond)) {
     return { reason: 'client-event-rate', code: clientEventRefused, message: `More than ${perSecond} client events a second` }
   }
   context.broadcaster.relay(connection, channel.name, event, text)
   context.clientEventSent(connection, channel, event, text)
   return undefined
+}
+
+/** Channels whose rule has a rate of its own share that one, all others the server's. */
+function takesEvent(connection: Connection, rule: ChannelRule | undefined, perSecond: number): boolean {
+  const now = performance.now()
+  const limitedBy = rule?.limits.clientEvents === undefined ? undefined : rule
+  connection.clientEvents ??= new Map()
+  let bucket = connection.clientEvents.get(limitedBy)
+  if (bucket === undefined) {
+    bucket = new TokenBucket(perSecond, now)
+    connection.clientEvents.set(limitedBy, bucket)
+  }
+  return bucket.take(perSecond, perSecond, now)
 }
 
 function refused(message: string): ClientEventFault {

@@ -1,3 +1,4 @@
+import type { ChannelRule } from '../config/router-config.ts'
 import type { AppChannels, Subscription } from './channels.ts'
 import type { CloseReason } from './counters.ts'
 import type { Credentials } from './credentials.ts'
@@ -43,8 +44,8 @@ export interface Connection {
   readonly transport: Transport
   readonly outbox: FrameSink
   readonly bucket: TokenBucket
-  /** Made by the first client event. */
-  clientEvents: TokenBucket | undefined
+  /** By the rule whose rate it is, `undefined` for the server's own; made by the first client event, and anew after a change of the rules. */
+  clientEvents: Map<ChannelRule | undefined, TokenBucket> | undefined
   /** By channel name. */
   readonly subscriptions: Map<string, Subscription>
   /** Subscriptions that a module is deciding on, by channel name; undefined where none ever was. */

@@ -121,6 +121,11 @@ export class Connections {
     this.#log.debug({ socket: connection.socketId, app: connection.app.app.id, reason }, 'socket closed')
   }
 
+  /** After a change of the rules: rates of rules that are gone are not remembered. */
+  takeRules(): void {
+    for (const connection of this.bySocketId.values()) connection.clientEvents = undefined
+  }
+
   gone(connection: Connection): void {
     if (!this.bySocketId.delete(connection.socketId)) return
     connection.app.connections -= 1

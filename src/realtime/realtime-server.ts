@@ -185,6 +185,7 @@ class PusherServer implements RealtimeServer {
     this.#addressOf = addressRule(config.trustedProxies)
     this.#sockets.takeFrameLimit()
     for (const app of this.#appsById.values()) app.takeRules()
+    this.#connections.takeRules()
     if (this.#settings.rules.historyPatterns !== historyPatterns) this.#takeHistoryRules()
   }
 

@@ -77,6 +77,31 @@ test('data over the limit is refused, in bytes', async () => {
   expect(server.stats()).toMatchObject({ clientEvents: 1, refusals: { 'client-event': 2 } })
 })
 
+test('a rule that allows few allows no more where another allows many', async () => {
+  const { server, port } = await startServer({
+    apps: [chatty],
+    channels: { 'private-slow': { limits: { clientEvents: 2 } }, 'private-fast.*': { limits: { clientEvents: 1_000 } } },
+    limits: { clientFrames: 10_000 },
+  })
+  const [sender, receiver] = [await connectedClient(port), await connectedClient(port)]
+  await receiver.join('private-slow')
+  for (const channel of ['private-slow', 'private-fast.1', 'private-fast.2', 'private-chat']) await sender.join(channel)
+  const startedAt = performance.now()
+  for (let count = 0; count < 200; count += 1) {
+    for (const channel of ['private-fast.1', 'private-slow', 'private-fast.2']) sender.send({ event: 'client-a', channel, data: {} })
+    await sender.settled()
+  }
+  const tookSeconds = (performance.now() - startedAt) / 1_000
+  for (let count = 0; count < 10; count += 1) sender.send({ event: 'client-a', channel: 'private-chat', data: {} })
+  await sender.settled()
+  await receiver.settled()
+  const slow = receiver.received.filter(({ event }) => event === 'client-a').length
+  expect(slow).toBeGreaterThanOrEqual(2)
+  expect(slow).toBeLessThanOrEqual(2 + 2 * tookSeconds)
+  // What other rules allowed is not missing from the server's own rate.
+  expect(server.stats().clientEvents).toBeGreaterThanOrEqual(slow + 400 + 10)
+})
+
 test('past 10 in a second they are refused and counted, and a rule may allow more', async () => {
   const { server, port } = await startServer({ apps: [chatty], channels: { 'private-fast': { limits: { clientEvents: 40 } } } })
   for (const [channel, allowed] of [
