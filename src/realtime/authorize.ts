@@ -11,15 +11,15 @@ export interface AuthorizeRequest {
   readonly query: Readonly<Record<string, string>>
   /** `origin`, `user-agent`, `accept-language`, `referer`, `x-csrf-token`, `x-xsrf-token` and `x-requested-with`, those that were sent. */
   readonly headers: Readonly<Record<string, string>>
-  /** Who the socket signed in as. */
+  /** Who the socket signed in as; undefined too where an endpoint is asked on another instance than that of the socket. */
   readonly user: { readonly id: string; readonly data: unknown } | undefined
   /** Aborted when the answer would come too late. */
   readonly signal: AbortSignal
 }
 
 /**
- * `false` refuses. `true` lets in. A presence channel needs to know who it is, and so does a sign-in: `user_id`, and `user_info` for the others to
- * see. An encrypted channel needs its `shared_secret`, in base64, when the authorisation endpoint asks for it.
+ * `false` refuses, and so does whatever is not described here. `true` lets in. A presence channel needs to know who it is, and so does a sign-in:
+ * `user_id`, and `user_info` for the others to see. An encrypted channel needs its `shared_secret`, in base64, when the authorisation endpoint asks for it.
  */
 export type AuthorizeAnswer =
   | boolean

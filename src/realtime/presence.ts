@@ -70,6 +70,11 @@ export function memberAddedJson({ userId, info }: Member): string {
   return `{"user_id":${JSON.stringify(userId)}${info === undefined ? '' : `,"user_info":${info}`}}`
 }
 
+/** `user_data` of a sign-in. */
+export function userDataJson({ userId, info }: Member): string {
+  return `{"id":${JSON.stringify(userId)}${info === undefined ? '' : `,"user_info":${info}`}}`
+}
+
 export function memberRemovedJson({ userId }: Member): string {
   return JSON.stringify({ user_id: userId })
 }

@@ -1,8 +1,8 @@
-import type { AskModule } from './ask-module.ts'
+import type { AskModule, Verdict } from './ask-module.ts'
 import { channelKind, channelNameFault, userChannel } from './channel-kind.ts'
 import type { Connection } from './connection.ts'
 import type { RefusalReason } from './counters.ts'
-import { isObject, ownValue, parseObject } from './json-fields.ts'
+import { ownValue, parseObject } from './json-fields.ts'
 import { type Pass, passAllows } from './pass.ts'
 import { type Member, memberOf, readMember, readUserId, rosterFault } from './presence.ts'
 import { channelAuth, sameText } from './signature.ts'
@@ -122,12 +122,9 @@ function passAccess(connection: Connection, name: string, pass: Pass, channelDat
   return 'fault' in reading ? unauthorized(reading.fault) : fitting(connection, name, reading.member, context)
 }
 
-function answeredAccess(connection: Connection, name: string, answer: unknown, context: AccessContext): Settled {
-  if (answer === undefined) return unavailable()
-  if (answer !== true && !isObject(answer)) return unauthorized('The subscription was not allowed')
-  if (channelKind(name).kind !== 'presence') return fitting(connection, name, undefined, context)
-  const reading = memberOf(isObject(answer) ? answer : { user_id: connection.user?.id }, context.settings.limits)
-  return 'fault' in reading ? unauthorized(reading.fault) : fitting(connection, name, reading.member, context)
+function answeredAccess(connection: Connection, name: string, verdict: Verdict, context: AccessContext): Settled {
+  if (verdict.kind === 'allowed') return fitting(connection, name, verdict.member, context)
+  return refused('subscription-auth', 'AuthError', verdict.error, verdict.kind === 'undecided' ? 503 : 401)
 }
 
 /** Room in the channel, the last thing asked: it must be free at the moment of subscribing. */
@@ -146,11 +143,6 @@ function fitting({ app }: Connection, name: string, member: Member | undefined, 
 
 function unauthorized(error: string): Settled {
   return refused('subscription-auth', 'AuthError', error, 401)
-}
-
-/** The module failed or took too long: why is in the log, not for strangers. */
-function unavailable(): Settled {
-  return refused('subscription-auth', 'AuthError', 'The subscription cannot be decided on at the moment', 503)
 }
 
 function refused(reason: RefusalReason, type: string, error: string, status: number): Settled {

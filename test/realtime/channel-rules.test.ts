@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { AuthorizeRequest } from '../../src/realtime/authorize.ts'
 import { channelAuth } from '../../src/realtime/signature.ts'
-import { app, asks, connectedClient, deferred, fieldsOf, hotConfig, nextOf, pusherClient, startServer } from './harness.ts'
+import { app, asks, connectedClient, deferred, fieldsOf, hotConfig, nextOf, pusherClient, silentLog, startServer } from './harness.ts'
 
 function refusalOf(message: Awaited<ReturnType<Awaited<ReturnType<typeof connectedClient>>['event']>>) {
   return fieldsOf(message)['status']
@@ -98,11 +98,41 @@ test('a module sees who asks: token, cookies, parameters, headers, user', async 
   expect(asked.at(-1)?.token).toBe('abc.def')
 })
 
+test.each<[string, () => unknown, string | undefined, string?]>([
+  ['false', () => false, undefined],
+  ['nothing', () => undefined, 'undefined'],
+  ['null', () => null, 'null'],
+  ['a text', () => 'yes', 'a string'],
+  ['an error', () => ({ error: 'banned for life', user_id: 7 }), 'an object with error, user_id'],
+  ['nobody in particular', () => ({}), 'an object without keys'],
+  ['a user it did not find', () => ({ user_id: undefined }), 'an object without keys'],
+  ['an empty id', () => ({ user_id: '' }), 'a `user_id` that is not 1 to 128 characters'],
+  ['a response', () => Response.json({ secret: true }), 'an object of the class Response'],
+  ['a list', () => ['ada'], 'a list'],
+  ['a secret that is no text', () => ({ shared_secret: 7 }), 'a `shared_secret` that is no text'],
+  ['true for a stranger', () => true, 'true: A presence channel needs a `user_id` of 1 to 128 characters', 'presence-a'],
+  ['true for a stranger who signs in', () => true, 'true: a sign-in needs a `user_id`'],
+])('%s in answer to the endpoint grants nothing, and the log says what it was, not what it holds', async (_what, answer, found, channel = 'private-a') => {
+  const lines: object[] = []
+  const { port, http } = await startServer({
+    channels: { 'p*': asks('join.ts'), '#server-to-user-*': asks('join.ts') },
+    findModule: () => answer,
+    log: { ...silentLog, warn: details => lines.push(details) },
+  })
+  const socket_id = await (await connectedClient(port)).socketId()
+  const isSignIn = found?.includes('sign-in') === true
+  const form = new URLSearchParams({ socket_id, ...(isSignIn ? {} : { channel_name: channel }) })
+  const response = await fetch(`${http}/pusher/${isSignIn ? 'user-auth' : 'auth'}`, { method: 'POST', body: form })
+  expect([response.status, await response.json()]).toEqual([403, { error: expect.any(String) }])
+  expect(lines).toEqual(found === undefined ? [] : [{ module: 'join.ts', channel: isSignIn ? undefined : channel, answer: found }])
+})
+
 test.each([
   ['false', () => false, 401],
   ['nothing', () => undefined, 401],
   ['a text', () => 'yes', 401],
   ['1', () => 1, 401],
+  ['an error in an object', () => ({ error: 'banned' }), 401],
   [
     'an error',
     () => {
@@ -279,15 +309,15 @@ test('in run there is no such endpoint where no rule has a module', async () => 
   }
 })
 
-test('the endpoint takes JSON, and with several apps it needs a socket it knows', async () => {
+test('the endpoint takes JSON, and with several apps it signs for the app of the socket', async () => {
   const { port, http } = await startServer({
     apps: [app, { id: 'blog', key: 'blog-key', secret: 'blog-secret' }],
     channels: { 'private-*': asks('join.ts') },
     findModule: () => () => true,
   })
   const client = await connectedClient(port, { path: '/app/blog-key?protocol=7' })
-  const ask = (socket_id: string) =>
-    fetch(`${http}/pusher/auth`, {
+  const ask = (socket_id: string, query = '') =>
+    fetch(`${http}/pusher/auth${query}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ socket_id, channel_name: 'private-a' }),
@@ -295,5 +325,10 @@ test('the endpoint takes JSON, and with several apps it needs a socket it knows'
   const { auth } = (await (await ask(await client.socketId())).json()) as { auth: string }
   await client.subscribe('private-a', auth)
   expect(auth.startsWith('blog-key:')).toBe(true)
-  expect((await ask('1.1')).status).toBe(403)
+  expect(await (await ask(await client.socketId(), '?key=blog-key')).json()).toEqual({ auth })
+  const refused = async (socketId: string, query?: string) => (await ask(socketId, query)).status
+  expect(await refused(await client.socketId(), '?key=shop-key')).toBe(403)
+  expect(await refused(await client.socketId(), '?key=other-key')).toBe(404)
+  expect(await refused('1.1')).toBe(400)
+  expect(await refused('1', '?key=shop-key')).toBe(403)
 })

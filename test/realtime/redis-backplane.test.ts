@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { describeWithRedis, RedisServer } from '../support/redis-server.ts'
 import { backplaneContract } from './backplane-contract.ts'
 import { eventually, names, watched } from './fleet.ts'
-import { app, connectedClient, fieldsOf, type RunningServer, type ServerSetup, startServer } from './harness.ts'
+import { app, asks, connectedClient, fieldsOf, nextOf, pusherClient, type RunningServer, type ServerSetup, startServer } from './harness.ts'
 import { webhookReceiver } from './webhook-receiver.ts'
 
 describeWithRedis('the redis backplane', () => {
@@ -81,6 +81,29 @@ describeWithRedis('the redis backplane', () => {
     await watched(other, 'news', 0)
     await eventually(async () => endpoint.names().length >= 2)
     expect(endpoint.names().toSorted()).toEqual(['channel_vacated', 'member_removed'])
+  })
+
+  test('an endpoint signs for the sockets of other instances: with several apps its address, or its parameters, say for which', async () => {
+    const blog = { id: 'blog', key: 'blog-key', secret: 'blog-secret' }
+    const [one, other] = await startFleet({
+      apps: [app, blog],
+      channels: { 'private-*': asks('join.ts'), 'presence-*': asks('join.ts') },
+      findModule:
+        () =>
+        ({ app, channel }) =>
+          channel === 'private-plain' || { user_id: `somebody of ${app}` },
+    })
+    const clientWith = (path: string, params: Record<string, string>) =>
+      pusherClient(one.port, { channelAuthorization: { endpoint: `${other.http}/pusher/auth${path}`, transport: 'ajax', params } })
+    for (const client of [clientWith('', { key: app.key }), clientWith(`?key=${app.key}`, {})]) {
+      await nextOf(client.subscribe('private-plain'), 'pusher:subscription_succeeded')
+      expect(await nextOf(client.subscribe('presence-room'), 'pusher:subscription_succeeded')).toMatchObject({ myID: 'somebody of shop' })
+    }
+    const unsaid = clientWith('', {})
+    expect(await nextOf(unsaid.subscribe('private-plain'), 'pusher:subscription_error')).toMatchObject({ status: 400 })
+    // What is signed for the other app is worth nothing here.
+    const mistaken = clientWith('', { key: blog.key })
+    expect(await nextOf(mistaken.subscribe('private-plain'), 'pusher:subscription_error')).toMatchObject({ status: 401 })
   })
 
   test.each([

@@ -1,13 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AskModule } from '../ask-module.ts'
+import { type Allowed, asksWho } from '../authorize-answer.ts'
 import { channelKind, channelNameFault } from '../channel-kind.ts'
 import type { AppChannels } from '../channels.ts'
 import type { Connection } from '../connection.ts'
 import type { Counters } from '../counters.ts'
 import { credentialsOf } from '../credentials.ts'
-import { type Fields, isObject, ownText, ownValue, parseObject } from '../json-fields.ts'
+import { type Fields, parseObject } from '../json-fields.ts'
 import type { OriginRule } from '../origin.ts'
-import { memberAddedJson, memberOf, readUserId } from '../presence.ts'
+import { type Member, memberAddedJson, memberOf, type SignedInUser, userDataJson } from '../presence.ts'
 import type { LiveSettings } from '../settings.ts'
 import { channelAuth, userAuth } from '../signature.ts'
 import { corsHeaders } from './cors.ts'
@@ -22,7 +23,7 @@ const largestForm = 16 * 1024
 const methods = 'POST, OPTIONS'
 
 export interface AuthEndpointContext {
-  /** By app id. */
+  /** By app key. */
   readonly apps: ReadonlyMap<string, AppChannels>
   /** By socket id. */
   readonly connections: ReadonlyMap<string, Connection>
@@ -70,33 +71,46 @@ async function answer(
   context: AuthEndpointContext,
   signal: AbortSignal,
 ): Promise<Answer> {
-  const asker = findAsker(form, context)
-  if (asker === undefined) return refusal(403, '`socket_id` is not the id of a connected socket')
+  const asker = findAsker(target.searchParams.get('key') ?? form.get('key'), form.get('socket_id') ?? '', context)
+  if ('status' in asker) return asker
   const isSignIn = target.pathname === signInPath
   const channel = isSignIn ? undefined : (form.get('channel_name') ?? '')
   const fault = channel === undefined ? undefined : channelFault(channel, context)
   if (fault !== undefined) return refusal(403, fault)
   const rule = channel === undefined ? context.settings.rules.signIn : context.settings.rules.of(channel)
-  const signer = { ...asker, channel, settings: context.settings }
   if (rule?.authorize !== undefined) {
     const parameters = [target.search.slice(1), form.toString()].filter(part => part !== '').join('&')
-    const given = await context.askModule(rule.authorize, { ...asker, credentials: credentialsOf(request, parameters) }, channel, signal)
-    if (given === undefined) return refusal(503, 'This cannot be decided at the moment')
-    if (given !== true && !isObject(given)) return refusal(403, 'This was not allowed')
-    return signed(isObject(given) ? given : { user_id: asker.user?.id }, signer)
+    const verdict = await context.askModule(rule.authorize, { ...asker, credentials: credentialsOf(request, parameters) }, channel, signal)
+    if (verdict.kind !== 'allowed') return refusal(verdict.kind === 'undecided' ? 503 : 403, verdict.error)
+    return signed(asker, channel, verdict)
   }
   if (context.mode !== 'dev') return refusal(403, 'No rule with `authorize` decides on this: the app signs for it')
   if (!isLocalRequest(request)) return refusal(403, 'Without a rule this endpoint serves the machine it runs on only')
-  return signed({ user_id: form.get('user_id') ?? asker.user?.id ?? asker.socketId, user_info: {} }, signer)
+  const who = { user_id: form.get('user_id') ?? asker.user?.id ?? asker.socketId, user_info: {} }
+  const reading = memberOf(who, context.settings.limits)
+  return 'fault' in reading ? refusal(400, reading.fault) : signed(asker, channel, { member: reading.member, sharedSecret: undefined })
 }
 
-/** A request does not say which app it is for; the socket knows. With one app that may be another instance's socket. */
-function findAsker(form: URLSearchParams, { connections, apps }: AuthEndpointContext) {
-  const socketId = form.get('socket_id') ?? ''
+interface SocketAsker {
+  readonly app: AppChannels
+  readonly socketId: string
+  readonly user: SignedInUser | undefined
+}
+
+/** The app of a socket that is here is known; one of another instance is of the app that the request names, or of the only one. */
+function findAsker(key: string | null, socketId: string, { connections, apps }: AuthEndpointContext): SocketAsker | Answer {
+  const named = key === null ? undefined : apps.get(key)
+  if (key !== null && named === undefined) return refusal(404, 'There is no app with this `key`')
+  if (!/^\d+\.\d+$/.test(socketId)) return refusal(403, '`socket_id` is not the id of a socket')
   const connection = connections.get(socketId)
+  if (connection !== undefined) {
+    const { app, user } = connection
+    return named === undefined || named === app ? { app, socketId, user } : refusal(403, 'The socket is not one of the app that `key` names')
+  }
   const [only, ...others] = apps.values()
-  const app = connection?.app ?? (others.length === 0 && /^\d+\.\d+$/.test(socketId) ? only : undefined)
-  return app === undefined ? undefined : { app, socketId, user: connection?.user }
+  const app = named ?? (others.length === 0 ? only : undefined)
+  if (app !== undefined) return { app, socketId, user: undefined }
+  return refusal(400, 'This instance does not know the socket, and serves several apps: add `key=` and the key of its app to the parameters')
 }
 
 function channelFault(channel: string, { settings }: AuthEndpointContext): string | undefined {
@@ -106,36 +120,26 @@ function channelFault(channel: string, { settings }: AuthEndpointContext): strin
   return kind === 'public' || kind === 'user' ? 'This channel needs no authorisation' : undefined
 }
 
-interface Signer {
-  readonly app: AppChannels
-  readonly socketId: string
-  /** Undefined for a sign-in. */
-  readonly channel: string | undefined
-  readonly settings: LiveSettings
-}
-
-function signed(given: Fields, { app, socketId, channel, settings }: Signer): Answer {
-  const { limits } = settings
-  if (channel === undefined) {
-    const id = readUserId(ownValue(given, 'user_id'), limits)
-    if (id === undefined) return refusal(500, 'The module names no `user_id`')
-    const userData = JSON.stringify({ id, user_info: ownValue(given, 'user_info') })
-    return { status: 200, body: { auth: userAuth(app.app, socketId, userData), user_data: userData } }
-  }
-  const { kind } = channelKind(channel)
-  if (kind === 'presence') {
-    const reading = memberOf(given, limits)
-    if ('fault' in reading) return refusal(500, reading.fault)
-    const channelData = memberAddedJson(reading.member)
-    return { status: 200, body: { auth: channelAuth(app.app, socketId, channel, channelData), channel_data: channelData } }
+function signed(asker: SocketAsker, channel: string | undefined, { member, sharedSecret }: Omit<Allowed, 'kind'>): Answer {
+  const { app, socketId } = asker
+  if (channel === undefined || asksWho(channel)) {
+    return member === undefined ? refusal(403, 'Nobody says who this is') : signedMember(asker, channel, member)
   }
   const auth = channelAuth(app.app, socketId, channel)
-  if (kind !== 'encrypted') return { status: 200, body: { auth } }
-  const secret = ownText(given, 'shared_secret')
+  if (channelKind(channel).kind !== 'encrypted') return { status: 200, body: { auth } }
   // The key to an encrypted channel is the app's alone: this server never has it.
-  return secret === undefined
+  return sharedSecret === undefined
     ? refusal(403, 'An encrypted channel needs a `shared_secret` of its module')
-    : { status: 200, body: { auth, shared_secret: secret } }
+    : { status: 200, body: { auth, shared_secret: sharedSecret } }
+}
+
+function signedMember({ app, socketId }: SocketAsker, channel: string | undefined, member: Member): Answer {
+  if (channel === undefined) {
+    const userData = userDataJson(member)
+    return { status: 200, body: { auth: userAuth(app.app, socketId, userData), user_data: userData } }
+  }
+  const channelData = memberAddedJson(member)
+  return { status: 200, body: { auth: channelAuth(app.app, socketId, channel, channelData), channel_data: channelData } }
 }
 
 function refusal(status: number, error: string): Answer {
