@@ -119,6 +119,7 @@ export class AppLife {
 
   async #reportAll(): Promise<void> {
     while (this.#isRegistered && !this.#options.reports.isEmpty) {
+      this.#options.link.expectToSend()
       const report = this.#options.reports.take()
       let reply: unknown
       try {

@@ -115,14 +115,23 @@ export class RedisLink {
     try {
       return await question(this.#commands)
     } catch (error) {
-      const reason = this.#lastError ?? (error instanceof Error ? error.message : String(error))
-      throw new BackplaneError(`${this.#place} does not answer: ${reason}`, { cause: error })
+      throw this.#unanswered(error)
     }
+  }
+
+  /** Throws BackplaneError where nothing can be sent at all. */
+  expectToSend(): void {
+    if (!this.canSend) throw this.#unanswered(undefined)
   }
 
   /** A listening connection that is dead is silent: this finds out. */
   probe(): void {
     if (this.#messages.status === 'ready') this.#messages.ping().catch(() => {})
+  }
+
+  #unanswered(error: unknown): BackplaneError {
+    const reason = this.#lastError ?? (error instanceof Error ? error.message : String(error ?? 'there is no connection'))
+    return new BackplaneError(`${this.#place} does not answer: ${reason}`, { cause: error })
   }
 
   #client(connectionName: string): Redis {

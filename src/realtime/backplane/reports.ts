@@ -21,7 +21,7 @@ export interface Report {
 
 /**
  * What this instance has to tell Redis of an app, and what it has told. A report says how things are, never how they changed: it may be said twice, or late,
- * and what changed back in between is not said at all.
+ * and what changed back in between is not said at all. What came and went while Redis was away is forgotten: it grows with what is here, not with time.
  */
 export class Reports {
   readonly #app: FleetApp
@@ -29,6 +29,8 @@ export class Reports {
   readonly #toldMembers = new Map<string, MemberKey>()
   /** Told once, and lost by Redis since: it is news to nobody. */
   readonly #lost = new Set<string>()
+  /** Sent, and not answered: Redis may have been told. */
+  readonly #unsure = new Set<string>()
   readonly #channels = new Set<string>()
   readonly #members = new Map<string, MemberKey>()
   /** Channels whose subscribers want to know how many they are. */
@@ -43,34 +45,48 @@ export class Reports {
   }
 
   channel(name: string): void {
-    this.#channels.add(name)
+    if (this.#app.channels.has(name) || this.#toldChannels.has(name) || this.#mayBeKnown(name)) {
+      this.#channels.add(name)
+      return
+    }
+    this.#channels.delete(name)
+    this.#counts.delete(name)
   }
 
   count(name: string): void {
-    this.#channels.add(name)
-    this.#counts.add(name)
+    this.channel(name)
+    if (this.#channels.has(name)) this.#counts.add(name)
   }
 
   member(channel: string, userId: string): void {
-    this.#members.set(memberKey(channel, userId), { channel, userId })
+    const key = memberKey(channel, userId)
+    const isPresent = this.#app.channels.get(channel)?.members?.has(userId) === true
+    if (isPresent || this.#toldMembers.has(key) || this.#mayBeKnown(key)) this.#members.set(key, { channel, userId })
+    else this.#members.delete(key)
+  }
+
+  #mayBeKnown(key: string): boolean {
+    return this.#unsure.has(key) || this.#lost.has(key)
   }
 
   /** Nothing of what was told is there any more. `isLost`: Redis has forgotten; otherwise the others were told that it ended. */
   startOver(isLost: boolean): void {
-    this.#lost.clear()
-    if (isLost) {
-      for (const name of this.#toldChannels.keys()) this.#lost.add(name)
-      for (const key of this.#toldMembers.keys()) this.#lost.add(key)
-      for (const name of this.#toldChannels.keys()) this.#channels.add(name)
-      for (const [key, member] of this.#toldMembers) this.#members.set(key, member)
+    const told = isLost ? { channels: [...this.#toldChannels.keys()], members: [...this.#toldMembers] } : { channels: [], members: [] }
+    for (const known of [this.#toldChannels, this.#toldMembers, this.#lost, this.#unsure, this.#channels, this.#members]) known.clear()
+    for (const name of told.channels) {
+      this.#lost.add(name)
+      this.#channels.add(name)
     }
-    this.#toldChannels.clear()
-    this.#toldMembers.clear()
+    for (const [key, member] of told.members) {
+      this.#lost.add(key)
+      this.#members.set(key, member)
+    }
     for (const { name, members } of this.#app.channels.values()) {
       if (name.startsWith('#')) continue
       this.#channels.add(name)
       for (const userId of members?.keys() ?? []) this.member(name, userId)
     }
+    for (const name of this.#counts) if (!this.#channels.has(name)) this.#counts.delete(name)
   }
 
   /** The next part of what is to be told. */
@@ -89,6 +105,8 @@ export class Reports {
       isLost: this.#lost.has(key),
     }))
     for (const { key } of members) this.#members.delete(key)
+    const keys = [...channels.map(({ name }) => name), ...members.map(({ key }) => key)]
+    for (const key of keys) this.#unsure.add(key)
     return {
       args: [
         channels.length,
@@ -107,8 +125,10 @@ export class Reports {
         for (const { key, channel, userId, present } of members) {
           set(this.#toldMembers, key, present === undefined ? undefined : { channel, userId })
         }
-        for (const { name } of channels) this.#lost.delete(name)
-        for (const { key } of members) this.#lost.delete(key)
+        for (const key of keys) {
+          this.#lost.delete(key)
+          this.#unsure.delete(key)
+        }
       },
       failed: () => {
         for (const { name, isCounted } of channels) isCounted ? this.count(name) : this.channel(name)
