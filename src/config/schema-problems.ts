@@ -213,7 +213,7 @@ class Report {
     if (meant !== undefined) return `Did you mean \`${meant}\`?`
     if (typeof error.data === 'number' && String(schema['format']).endsWith('duration'))
       return `Write a unit: \`${error.data}ms\` or \`${error.data}s\``
-    if (typeof error.data === 'number' && schema['format'] === 'signalbox-size')
+    if (typeof error.data === 'number' && String(schema['format']).endsWith('-size'))
       return `Write a unit: \`${error.data}b\` or \`${error.data}kb\``
     if (typeof error.data === 'number' || typeof error.data === 'boolean')
       return types.includes('string') ? 'Quote it if you mean text' : undefined

@@ -31,6 +31,9 @@ function compile(name: SchemaName): ValidateFunction {
   return validate
 }
 
+/** An event is held several times while it is written: in frames, in messages between instances, in histories. */
+const largestDataBytes = 4 * 1_048_576
+
 const formats = {
   'signalbox-duration': (text: string) => (parseDuration(text) ?? Number.POSITIVE_INFINITY) <= longestTimerMs,
   'signalbox-positive-duration': (text: string) => {
@@ -38,6 +41,7 @@ const formats = {
     return milliseconds > 0 && milliseconds <= longestTimerMs
   },
   'signalbox-size': (text: string) => parseSize(text) !== undefined,
+  'signalbox-data-size': (text: string) => (parseSize(text) ?? Number.POSITIVE_INFINITY) <= largestDataBytes,
   'signalbox-start': (text: string) => text === 'latest' || text === 'earliest' || isTimestamp(text),
   'signalbox-host-port': (text: string) => parseHostPort(text) !== undefined,
   'signalbox-brokers': (text: string) => splitList(text).every(part => parseHostPort(part) !== undefined),

@@ -95,6 +95,7 @@ test.each([
   ['by without conflate', '  a: { by: data.x }\n', 'router.yaml:2:8 schema-unknown-key'],
   ['by outside of the data', '  a: { conflate: 1s, by: event }\n', 'router.yaml:2:26 schema-value'],
   ['a pattern no channel can have', '  "a b": {}\n', 'router.yaml:2:3 schema-value'],
+  ['data of more than 4mb', '  a: { limits: { data: 4.1mb } }\n', 'router.yaml:2:24 schema-value'],
   ['an unknown key', '  a: { clientEvent: true }\n', 'router.yaml:2:8 schema-unknown-key'],
 ])('%s is an error', async (_what, channels, place) => {
   expect(places(await load(channels))).toEqual([place])
@@ -126,6 +127,15 @@ test("an app's options, the time-outs and the proxies are read", async () => {
     limits: { connectionsPerIp: 3, connections: 100_000 },
     trustedProxies: ['10.0.0.0/8', '::1'],
   })
+})
+
+test.each([
+  ['broadcast', '4mb', []],
+  ['broadcast', '4097kb', ['router.yaml:2:24 schema-value']],
+  ['apiEvent', '4.5mb', ['router.yaml:2:23 schema-value']],
+])('server.limits.%s: %s', async (key, size, expected) => {
+  const files = { 'routes/a.yaml': route, 'router.yaml': `server:\n  limits: { ${key}: ${size} }\n` }
+  expect(places(await loadFiles(files, { mode: 'dev', env: {} }))).toEqual(expected)
 })
 
 test.each(['10.0.0.0/33', '10.0.0', 'proxy.example', '::1/129', '1.2.3.4/8/9'])('%s is no network', async network => {

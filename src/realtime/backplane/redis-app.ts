@@ -196,7 +196,13 @@ export class RedisApp implements AppBackplane {
   }
 
   receive(message: Buffer): void {
-    readMessage(message, this.#options.instance, this.#isWanted, this.#take)
+    try {
+      readMessage(message, this.#options.instance, this.#isWanted, this.#take)
+    } catch (error) {
+      // The rest of the message is lost, and not the process: what it holds somebody else has written.
+      this.#options.log.warn({ err: error }, 'a message of the backplane could not be taken')
+      this.#noteInvalid()
+    }
   }
 
   /** The connection works again, or for the first time: what was said in between was not heard. */

@@ -51,8 +51,12 @@ const versionMark = '1 '
 const socketId = /^[0-9.]{1,40}$/
 const epochText = /^[A-Za-z0-9_-]{1,64}$/
 const number = /^[0-9]{1,16}$/
-/** Of bytes: all but control characters, quote and backslash stand for themselves. */
-const jsonString = /^"[ !#-[\]-\xff]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[ !#-[\]-\xff]*)*"$/
+/**
+ * Inside a JSON string of bytes: all but control characters, quote and backslash stand for themselves. A part of it: the engine remembers every repetition, and
+ * has room for some millions.
+ */
+const jsonPart = /[ !#-[\]-\xff]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[ !#-[\]-\xff]*){0,1000}/y
+const quote = 0x22
 const reservedEvent = /^"pusher(?:_internal)?:/
 
 export function headOf(instance: string): ByteString {
@@ -131,17 +135,30 @@ function keptOf(channel: string, fields: readonly ByteString[]): KeptLine | unde
   return { kind: 'kept', channel, event: placed, except: except === '' ? undefined : except }
 }
 
+function isJsonString(text: ByteString): boolean {
+  const end = text.length - 1
+  if (end < 1 || text.charCodeAt(0) !== quote || text.charCodeAt(end) !== quote) return false
+  let at = 1
+  while (at < end) {
+    jsonPart.lastIndex = at
+    jsonPart.test(text)
+    if (jsonPart.lastIndex === at) return false
+    at = jsonPart.lastIndex
+  }
+  return at === end
+}
+
 function positionOf(epoch: string, serial: string): Position | undefined {
   return epochText.test(epoch) && number.test(serial) ? { epoch, serial: Number(serial) } : undefined
 }
 
 function isSoundEvent(except: string, event: ByteString, data: ByteString): boolean {
-  return (except === '' || socketId.test(except)) && jsonString.test(event) && !reservedEvent.test(event) && jsonString.test(data)
+  return (except === '' || socketId.test(except)) && isJsonString(event) && !reservedEvent.test(event) && isJsonString(data)
 }
 
 function eventOf(kind: string, channel: string, fields: readonly ByteString[]): Line | undefined {
   const [except = '', userId = '', event = '', data = ''] = fields
-  if (fields.length !== 4 || (userId !== '' && !jsonString.test(userId)) || !isSoundEvent(except, event, data)) return undefined
+  if (fields.length !== 4 || (userId !== '' && !isJsonString(userId)) || !isSoundEvent(except, event, data)) return undefined
   const received = new ReceivedEvent(event, data, userId === '' ? undefined : userId, kind === 'c' ? true : undefined)
   return { kind: 'event', channel, event: received, except: except === '' ? undefined : except }
 }
@@ -173,7 +190,7 @@ export function jsonInfo(written: string): { readonly info: string | undefined }
 
 /** What a JSON string says; most are ASCII without escapes. */
 function plainText(json: ByteString): string | undefined {
-  if (!jsonString.test(json)) return undefined
+  if (!isJsonString(json)) return undefined
   const inner = json.slice(1, -1)
   if (!/[\\\x80-\xff]/.test(inner)) return inner
   const value = parseValue(Buffer.from(json, 'latin1').toString('utf8'))
