@@ -35,6 +35,10 @@ export class Assignment {
   parked: Cancel | undefined
   /** A message failed with `onFailure: stop`: nothing is fetched or started any more. */
   stopped = false
+  /** Messages that had started and did not settle, when it left. */
+  released = 0
+  /** It has been said what of it will be delivered again. */
+  isAccountedFor = false
   /** Not ours any more: nothing of it may be committed. */
   gone = false
   state: AssignmentState = 'active'

@@ -16,6 +16,10 @@ export class SubscriptionCounters {
   /** Calls of batch handlers, and the messages in them. */
   batchCalls = 0
   batchMessages = 0
+  /** Messages that had started and did not settle when their partition left, or the run ended. */
+  released = 0
+  /** Messages that had settled then, and are delivered again all the same: what lies below them was not committed. */
+  repeated = 0
   commits = 0
   commitFailures = 0
   deadLetterFailures = 0

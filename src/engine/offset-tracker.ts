@@ -9,12 +9,15 @@ export class OffsetTracker {
   /** Of those from `#head` on: how many are settled. */
   #early = 0
   #next: number
+  /** The first offset that was delivered, or -1. */
+  #first: number
   /** Offsets below this are never reported: they were committed before. */
   #committed: number
 
   /** `next` is the first offset that will be delivered, or -1 where that is not known yet. */
   constructor(next = -1) {
     this.#next = next
+    this.#first = next
     this.#committed = next
   }
 
@@ -45,6 +48,7 @@ export class OffsetTracker {
 
   /** Every message below `next` was delivered: those that are not open are settled. */
   delivered(next: number): void {
+    if (this.#first < 0) this.#first = this.#open[0] ?? next - 1
     if (next > this.#next) this.#next = next
   }
 
@@ -62,6 +66,14 @@ export class OffsetTracker {
   get uncommitted(): number | undefined {
     const position = this.position
     return position > this.#committed ? position : undefined
+  }
+
+  /**
+   * Messages that are settled and not committed: what starts from the committed offset handles them again. Offsets without a message, of
+   * compacted topics or transactions, are counted with them: there are no more than so many.
+   */
+  get unsaved(): number {
+    return this.#next - Math.max(this.#committed, this.#first) - this.openCount
   }
 
   markCommitted(position: number): void {

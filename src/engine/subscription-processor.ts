@@ -31,11 +31,14 @@ export interface ProcessorOptions {
   readonly limit?: MessageLimit | undefined
 }
 
-/** What `drain` left behind, for the log: messages released from a retry wait or cut off are delivered again. */
+/** What is left of the partitions that leave: all of it is delivered again. */
 export interface DrainResult {
+  /** Nothing was cut off. */
   readonly finished: boolean
-  /** Messages that had started and did not settle. */
+  /** Messages that had started and did not settle: they waited for a retry, or were cut off. */
   readonly released: number
+  /** Messages that had settled, above one that was not, or without a commit that arrived. */
+  readonly repeated: number
 }
 
 /**
@@ -56,7 +59,6 @@ export class SubscriptionProcessor implements LimitMember {
   #plan: SubscriptionPlan
   #consumer: ConsumerPort | undefined
   #stopping = false
-  #released = 0
   #paused = 0
 
   constructor(options: ProcessorOptions) {
@@ -153,6 +155,7 @@ export class SubscriptionProcessor implements LimitMember {
     if (lost) for (const assignment of leaving) assignment.gone = true
     await this.#drainAssignments(leaving, lost ? 0 : this.#rebalanceMs())
     if (!lost) await this.#withinLimit(this.#commits.commit(leaving), lastCommitMs)
+    this.#account(leaving)
     for (const assignment of leaving) {
       assignment.gone = true
       this.#window.forget(assignment)
@@ -177,7 +180,6 @@ export class SubscriptionProcessor implements LimitMember {
    */
   async drain(limitMs: number, commitMs = lastCommitMs): Promise<DrainResult> {
     this.#stopping = true
-    const before = this.#released
     const all = [...this.#assignments.values()]
     this.#consumer?.pause(all)
     await this.#drainAssignments(all, limitMs)
@@ -185,7 +187,31 @@ export class SubscriptionProcessor implements LimitMember {
     this.#commits.stop()
     this.#execution.givenUpLog.tell()
     this.#limit?.leave(this)
-    return { finished: all.every(assignment => assignment.state === 'draining'), released: this.#released - before }
+    return this.#account(all)
+  }
+
+  /** Says of each partition once what of it will be delivered again. */
+  #account(assignments: readonly Assignment[]): DrainResult {
+    let [finished, released, repeated] = [true, 0, 0]
+    for (const assignment of assignments) {
+      finished &&= assignment.state === 'draining'
+      if (assignment.isAccountedFor) continue
+      assignment.isAccountedFor = true
+      released += assignment.released
+      repeated += assignment.tracker.unsaved
+    }
+    this.counters.released += released
+    this.counters.repeated += repeated
+    if (released + repeated > 0) {
+      const { name: subscription, role } = this.#plan
+      this.#ports.log.warn(
+        { subscription, released, repeated, finished },
+        role === 'fanout'
+          ? 'messages were released, and nobody reads them again for this process'
+          : 'messages will be delivered again: those released, and up to so many repeated that were finished',
+      )
+    }
+    return { finished, released, repeated }
   }
 
   async #drainAssignments(assignments: readonly Assignment[], limitMs: number): Promise<void> {
@@ -196,7 +222,7 @@ export class SubscriptionProcessor implements LimitMember {
     if (limitMs > 0) await this.#withinLimit(Promise.all(assignments.map(assignment => assignment.whenIdle())), limitMs)
     for (const assignment of assignments) {
       if (assignment.isIdle) continue
-      this.#released += assignment.running
+      assignment.released += assignment.running
       assignment.release()
       this.#discard(assignment)
     }
@@ -254,7 +280,7 @@ export class SubscriptionProcessor implements LimitMember {
     if (assignment.state === 'released') return
     this.#window.leave(assignment, record)
     if (settlement === 'released') {
-      this.#released++
+      assignment.released++
       // It will be delivered again, and everything above it with it: filling gaps there is of no use.
       assignment.furthest = Math.min(assignment.furthest, record.offset - 1)
       this.#discard(assignment)

@@ -20,6 +20,10 @@ export interface SubscriptionSnapshot {
   readonly isUnshared: boolean
   /** Partitions that are not fetched at the moment: their window is full, or `onFailure: stop` stopped them. */
   readonly pausedPartitions: number
+  /** Messages that had started when their partition left, and are delivered again. */
+  readonly released: number
+  /** Messages that had ended then, and are delivered again with those. */
+  readonly repeated: number
   readonly commitFailures: number
   readonly deadLetterWriteFailures: number
   /** Dead letters without their messages, which were too large for the topic. */

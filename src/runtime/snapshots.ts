@@ -25,6 +25,8 @@ export function snapshotOf(runner: SubscriptionRunner): SubscriptionSnapshot {
     connected,
     isUnshared: runner.isUnshared,
     pausedPartitions: assignments.filter(assignment => assignment.paused || assignment.stopped).length,
+    released: counters.released,
+    repeated: counters.repeated,
     commitFailures: counters.commitFailures,
     deadLetterWriteFailures: counters.deadLetterFailures,
     deadLetterReferences: counters.deadLetterReferences,

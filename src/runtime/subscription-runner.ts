@@ -107,10 +107,7 @@ export class SubscriptionRunner implements RecordSink {
   }
 
   async #leave(drained: Promise<DrainResult>): Promise<void> {
-    const { released, finished } = await drained
-    const { log } = this.#options.ports
-    if (released > 0)
-      log.warn({ subscription: this.#processor.plan.name, released, finished }, 'messages were released and will be delivered again')
+    await drained
     await this.#started
     await this.#consumer?.stop()
   }

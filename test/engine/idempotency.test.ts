@@ -286,7 +286,7 @@ describe('the store away', () => {
     await harness.clock.settle()
     const drained = harness.processor.drain(25_000)
     await harness.clock.settle()
-    expect(await drained).toEqual({ finished: true, released: 1 })
+    expect(await drained).toEqual({ finished: true, released: 1, repeated: 0 })
     expect(harness.committed() ?? 0).toBe(0)
   })
 })

@@ -217,6 +217,28 @@ describe('a partition that is revoked', () => {
     expect(left.settled).toBe(true)
   })
 
+  it('is told of in the log, with what of it is delivered again elsewhere', async () => {
+    const { harness, ends } = holding({ rebalanceMs: 1_000 })
+    for (const key of ['a', 'b', 'c']) harness.send('e', key, key)
+    ends.get('c')?.resolve(null)
+    await harness.clock.settle()
+    const left = watch(harness.processor.revoked([partition()], false))
+    await harness.clock.advance(1_000)
+    expect(left.settled).toBe(true)
+    expect(harness.processor.counters).toMatchObject({ released: 2, repeated: 1 })
+    expect(harness.log.findLast(({ level }) => level === 'warn')?.fields).toMatchObject({ released: 2, repeated: 1, finished: false })
+  })
+
+  it('leaves no word where nothing of it is delivered again', async () => {
+    const { harness, ends } = holding()
+    harness.send('e', 'one')
+    ends.get('one')?.resolve(null)
+    await harness.clock.settle()
+    await harness.processor.revoked([partition()], false)
+    expect(harness.logged('warn')).toEqual([])
+    expect(harness.processor.counters).toMatchObject({ released: 0, repeated: 0 })
+  })
+
   it('places that were taken by what was cut off are free again', async () => {
     const { harness, ends } = holding({ partitions: [0, 1], concurrency: 1 })
     harness.send('e', 'cut off', null, 0)
@@ -229,6 +251,18 @@ describe('a partition that is revoked', () => {
 })
 
 describe('a partition that is lost', () => {
+  it('counts what had finished and was not committed', async () => {
+    const { harness, ends } = holding()
+    for (const key of ['a', 'b', 'c']) harness.send('e', key, key)
+    ends.get('a')?.resolve(null)
+    await harness.clock.advance(1_000)
+    expect(harness.committed()).toBe(1)
+    ends.get('b')?.resolve(null)
+    await harness.clock.settle()
+    await harness.processor.revoked([partition()], true)
+    expect(harness.processor.counters).toMatchObject({ released: 1, repeated: 1 })
+  })
+
   it('is aborted at once and nothing of it is committed', async () => {
     const { harness, ends, signals, after } = holding()
     harness.send('e', 'one', 'a')
@@ -358,7 +392,7 @@ describe('drain', () => {
     ends.get('one')?.resolve(null)
     ends.get('two')?.resolve(null)
     await harness.clock.settle()
-    expect(result.value).toEqual({ finished: true, released: 0 })
+    expect(result.value).toEqual({ finished: true, released: 0, repeated: 0 })
     expect(after).toEqual(['one', 'two'])
     expect(harness.committed(0)).toBe(1)
     expect(harness.committed(1)).toBe(1)
@@ -374,8 +408,46 @@ describe('drain', () => {
     await harness.clock.settle()
     const result = watch(harness.processor.drain(25_000))
     await harness.clock.settle()
-    expect(result.value).toEqual({ finished: true, released: 3 })
+    expect(result.value).toEqual({ finished: true, released: 3, repeated: 0 })
     expect(harness.committed() ?? 0).toBe(0)
+  })
+
+  it('counts and tells of finished messages that will be delivered again with one that is released', async () => {
+    const failing = action(
+      ({ data }) => {
+        if (data === 'bad') throw new Error('busy')
+      },
+      { retry: { ...steadyRetry, delayMs: 30_000 } },
+    )
+    const harness = new Harness(subscription([route('r', [failing])]))
+    harness.send('e', 'below', 'k')
+    harness.send('e', 'bad', 'a')
+    for (let index = 0; index < 100; index++) harness.send('e', index, `k${index}`)
+    await harness.clock.settle()
+    const result = watch(harness.processor.drain(25_000))
+    await harness.clock.settle()
+    expect(result.value).toEqual({ finished: true, released: 1, repeated: 100 })
+    expect(harness.committed()).toBe(1)
+    expect(harness.log.filter(({ level }) => level === 'warn')).toEqual([
+      {
+        level: 'warn',
+        fields: { subscription: 'shop', released: 1, repeated: 100, finished: true },
+        message: 'messages will be delivered again: those released, and up to so many repeated that were finished',
+      },
+    ])
+    expect(harness.processor.counters).toMatchObject({ released: 1, repeated: 100 })
+    // Its consumer leaves the group after that: the same partition is not counted twice.
+    await harness.processor.revoked([partition()], false)
+    expect(harness.processor.counters).toMatchObject({ released: 1, repeated: 100 })
+    expect(harness.logged('warn')).toHaveLength(1)
+  })
+
+  it('counts what a last commit that failed leaves to be delivered again', async () => {
+    const harness = new Harness(subscription([route('r', [action(() => null)])]), { commit: () => Promise.reject(new Error('no')) })
+    for (let index = 0; index < 5; index++) harness.send('e')
+    const result = watch(harness.processor.drain(25_000))
+    await harness.clock.settle()
+    expect(result.value).toEqual({ finished: true, released: 0, repeated: 5 })
   })
 
   it('cuts off what does not end in time, and counts it once', async () => {
@@ -385,11 +457,11 @@ describe('drain', () => {
     const result = watch(harness.processor.drain(1_000))
     ends.get('ends')?.resolve(null)
     await harness.clock.advance(1_000)
-    expect(result.value).toEqual({ finished: false, released: 1 })
+    expect(result.value).toEqual({ finished: false, released: 1, repeated: 0 })
     expect(signals.get('hangs')?.aborted).toBe(true)
     expect(harness.committed()).toBe(1)
     await harness.clock.advance(60_000)
-    expect(result.value).toEqual({ finished: false, released: 1 })
+    expect(result.value).toEqual({ finished: false, released: 1, repeated: 0 })
   })
 
   it('without time cuts off at once; with nothing running that is a clean end', async () => {
@@ -398,8 +470,8 @@ describe('drain', () => {
     const cut = watch(busy.harness.processor.drain(0))
     const clean = watch(holding().harness.processor.drain(0))
     await busy.harness.clock.settle()
-    expect(cut.value).toEqual({ finished: false, released: 1 })
-    expect(clean.value).toEqual({ finished: true, released: 0 })
+    expect(cut.value).toEqual({ finished: false, released: 1, repeated: 0 })
+    expect(clean.value).toEqual({ finished: true, released: 0, repeated: 0 })
   })
 
   it('leaves what waits for a turn untouched', async () => {
@@ -421,7 +493,7 @@ describe('drain', () => {
     const started = ran.length
     const result = watch(harness.processor.drain(1_000))
     await harness.clock.settle()
-    expect(result.value).toEqual({ finished: true, released: 0 })
+    expect(result.value).toEqual({ finished: true, released: 0, repeated: 0 })
     expect(started).toBeLessThan(100)
     expect(ran).toHaveLength(started)
     expect(harness.committed()).toBe(started)

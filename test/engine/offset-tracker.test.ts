@@ -26,6 +26,8 @@ describe('the position of a partition', () => {
       fc.property(fc.nat({ max: 2 ** 40 }), fc.array(step, { maxLength: 400 }), (start, steps) => {
         const tracker = new OffsetTracker()
         const naive = new NaiveTracker()
+        const settled: number[] = []
+        let missing = 0
         let at = start
         let committed = -1
         let highest = -1
@@ -33,16 +35,18 @@ describe('the position of a partition', () => {
           switch (each.kind) {
             case 'message':
               at += each.gap
+              missing += each.gap
               if (each.open) {
                 tracker.open(at)
                 naive.open.add(at)
-              }
+              } else settled.push(at)
               at++
               tracker.delivered(at)
               naive.next = at
               break
             case 'gap':
               at += each.size
+              missing += each.size
               tracker.delivered(at)
               naive.next = at
               break
@@ -50,6 +54,7 @@ describe('the position of a partition', () => {
               const chosen = [...naive.open][each.pick % Math.max(1, naive.open.size)]
               if (chosen === undefined) break
               naive.open.delete(chosen)
+              settled.push(chosen)
               tracker.settle(chosen)
               break
             }
@@ -66,6 +71,10 @@ describe('the position of a partition', () => {
           expect(tracker.position).toBe(naive.position)
           expect(tracker.position).toBeGreaterThanOrEqual(highest)
           expect(tracker.openCount).toBe(naive.open.size)
+          // Offsets without messages may count as well.
+          const unsaved = settled.filter(offset => offset >= committed).length
+          expect(tracker.unsaved).toBeGreaterThanOrEqual(unsaved)
+          expect(tracker.unsaved).toBeLessThanOrEqual(unsaved + missing)
           highest = tracker.position
         }
       }),

@@ -248,7 +248,7 @@ describe('the consumer of a retry topic', () => {
     await harness.clock.settle()
     const drained = harness.processor.drain(10_000)
     await harness.clock.settle()
-    expect(await drained).toEqual({ finished: true, released: 0 })
+    expect(await drained).toEqual({ finished: true, released: 0, repeated: 0 })
     expect([harness.committed(), harness.committed(0, `${group}-500ms`)]).toEqual([1, undefined])
     expect(harness.processor.held.messages).toBe(0)
     expect(harness.clock.waits).toEqual([])

@@ -18,6 +18,8 @@ function subscription(changes: Partial<SubscriptionSnapshot> = {}): Subscription
     partitions: [],
     connected: true,
     pausedPartitions: 0,
+    released: 0,
+    repeated: 0,
     commitFailures: 0,
     deadLetterWriteFailures: 0,
     deadLetterReferences: 0,
@@ -79,6 +81,8 @@ describe('a subscription', () => {
       ],
       connected: false,
       pausedPartitions: 1,
+      released: 7,
+      repeated: 8,
       commitFailures: 9,
       deadLetterWriteFailures: 11,
       deadLetterReferences: 14,
@@ -105,6 +109,8 @@ describe('a subscription', () => {
     expect(read('signalbox_consumer_lag_messages', ',topic="orders",partition="1"')).toBeUndefined()
     expect(read('signalbox_consumer_connected')).toBe(0)
     expect(read('signalbox_consumer_paused_partitions')).toBe(1)
+    expect(read('signalbox_messages_released_total')).toBe(7)
+    expect(read('signalbox_messages_repeated_total')).toBe(8)
     expect(read('signalbox_commit_failures_total')).toBe(9)
     expect(read('signalbox_dead_letter_write_failures_total')).toBe(11)
     expect(read('signalbox_dead_letter_references_total')).toBe(14)

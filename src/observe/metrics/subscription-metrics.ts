@@ -16,6 +16,12 @@ export const subscriptionMetrics: readonly Metric<SubscriptionSnapshot>[] = [
   ),
   counter('signalbox_batch_calls_total', 'Calls of batch handlers', s => s.batches.calls),
   counter('signalbox_batch_messages_total', 'Messages in calls of batch handlers', s => s.batches.messages),
+  counter('signalbox_messages_released_total', 'Messages that had not ended when their partition left: delivered again', s => s.released),
+  counter(
+    'signalbox_messages_repeated_total',
+    'Messages that had ended when their partition left, and are delivered again: what lies below them was not committed',
+    s => s.repeated,
+  ),
   counter('signalbox_commit_failures_total', 'Offset commits that did not arrive', s => s.commitFailures),
   counter(
     'signalbox_dead_letter_write_failures_total',

@@ -105,12 +105,17 @@ function findAsker(key: string | null, socketId: string, { connections, apps }: 
   const connection = connections.get(socketId)
   if (connection !== undefined) {
     const { app, user } = connection
-    return named === undefined || named === app ? { app, socketId, user } : refusal(403, 'The socket is not one of the app that `key` names')
+    return named === undefined || named === app
+      ? { app, socketId, user }
+      : refusal(403, 'The socket is not one of the app that `key` names')
   }
   const [only, ...others] = apps.values()
   const app = named ?? (others.length === 0 ? only : undefined)
   if (app !== undefined) return { app, socketId, user: undefined }
-  return refusal(400, 'This instance does not know the socket, and serves several apps: add `key=` and the key of its app to the parameters')
+  return refusal(
+    400,
+    'This instance does not know the socket, and serves several apps: add `key=` and the key of its app to the parameters',
+  )
 }
 
 function channelFault(channel: string, { settings }: AuthEndpointContext): string | undefined {

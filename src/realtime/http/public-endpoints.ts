@@ -40,7 +40,13 @@ export class PublicEndpoints {
     if (await serveApi(request, response, target, { ...this.#options, apps })) return true
     if (authPaths.has(target.pathname) && (mode === 'dev' || settings.rules.hasModules)) {
       const { originAllowed } = this.#options.rules()
-      const context = { ...this.#options, apps: this.#options.appsByKey, connections: connections.bySocketId, originAllowed, askModule: subscribe.askModule }
+      const context = {
+        ...this.#options,
+        apps: this.#options.appsByKey,
+        connections: connections.bySocketId,
+        originAllowed,
+        askModule: subscribe.askModule,
+      }
       await serveAuth(request, response, target, context)
       return true
     }
