@@ -147,6 +147,34 @@ describe('what only waits has no place', () => {
     expect(crowd.atWork).toEqual([1])
   })
 
+  it('a message that waits for minutes holds up its key alone: its partition is fetched and worked on, and nothing leaves the group', async () => {
+    const done: unknown[] = []
+    const fails = action(
+      ({ data, key }, { number }) => {
+        if (data === 'waits' && number < 3) throw new Error('not yet')
+        done.push(key)
+      },
+      { ...patient, retry: { ...steadyRetry, backoff: 'fixed', delayMs: 600_000, maxDelayMs: 600_000 } },
+    )
+    const harness = new Harness(subscription([route('r', [fails])], { concurrency: 1, window: { messages: 5_000, bytes: 1e9 } }))
+    harness.send('e', 'below', 'below')
+    harness.send('e', 'waits', 'slow')
+    harness.send('e', 'behind', 'slow')
+    for (let second = 0; second < 1_199; second++) {
+      harness.send('e', second, `k${second}`)
+      await harness.clock.advance(1_000)
+    }
+    expect(done).toHaveLength(1_200)
+    expect(done).not.toContain('slow')
+    // Neither paused nor given back; what lies below it is committed, once.
+    expect(harness.flow).toEqual([])
+    expect([...harness.processor.assignments].map(({ state }) => state)).toEqual(['active'])
+    expect(harness.commits).toEqual([[{ topic: 'orders', partition: 0, offset: 1 }]])
+    await harness.clock.advance(2_000)
+    expect(done.slice(1_200)).toEqual(['slow', 'slow'])
+    expect(harness.committed()).toBe(1_202)
+  })
+
   it('whatever fails, however it waits: never more than `concurrency` messages are in calls, and everything ends', async () => {
     const scenario = fc.record({
       concurrency: fc.integer({ min: 1, max: 4 }),
