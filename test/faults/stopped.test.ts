@@ -84,7 +84,7 @@ ${routeBody(subject.topic, true)}`,
         await handledMoreThan(subject, subject.log.handled.size + perSecond / 4)
         await stopInTime(running)
         stoppedAt.push(Date.now())
-        const line: unknown = JSON.parse(await running.router.line('messages were released'))
+        const line: unknown = JSON.parse(await running.router.line('messages will be delivered again'))
         expect(releasedOf(line)).toBeGreaterThanOrEqual(2 * waiting)
         await subject.project.remove('down')
         running = await subject.start()
@@ -139,7 +139,7 @@ describeWithKafka('a router stopped when nothing answers', () => {
     expect(performance.now() - asked).toBeLessThan(4_000 + 5_000)
     const said = (text: string) => running.router.lines.filter(line => line.includes(text)).map(line => JSON.parse(line))
     await expect.poll(() => said('was cut off')).toMatchObject([{ cut: expect.arrayContaining(['running work of steps']) }])
-    expect(said('were released')).toMatchObject([{ subscription: 'steps', released: 1 }])
+    expect(said('will be delivered again')).toMatchObject([{ subscription: 'steps', released: 1 }])
   })
 })
 
