@@ -57,6 +57,7 @@ export function compileSubscription(section: SourceSection, around: FileSurround
     ordering,
     batch: { size: batch.count('size') ?? 100, timeoutMs: batch.duration('timeout') },
     envelope,
+    maxMessageBytes: section.size('maxMessage') ?? 10 * 1_048_576,
     concurrency: section.count('concurrency') ?? 64,
     window: { messages: window.count('messages') ?? 10_000, bytes: window.size('bytes') ?? 64 * 1_048_576 },
     routes,

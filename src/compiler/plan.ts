@@ -27,6 +27,8 @@ export interface SubscriptionPlan {
   readonly ordering: Ordering
   readonly batch: BatchPolicy
   readonly envelope: EnvelopePlan
+  /** A larger value is not read at all. */
+  readonly maxMessageBytes: number
   /** Lanes whose actions run at once; what only waits does not count. */
   readonly concurrency: number
   readonly window: WindowPolicy

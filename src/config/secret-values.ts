@@ -17,7 +17,7 @@ const publicPlaces: Readonly<Record<SchemaName, readonly RegExp[]>> = {
     /^http\./,
     /^shutdown\./,
   ],
-  routes: [/^(topics|broker|group|from|concurrency|enabled)(\.|$)/, /^(window|batch|defaults)\./],
+  routes: [/^(topics|broker|group|from|concurrency|maxMessage|enabled)(\.|$)/, /^(window|batch|defaults)\./],
   tests: [],
 }
 

@@ -20,6 +20,7 @@ export function decodeStructuredCloudEvent(record: SourceRecord): DecodedEvent |
     return new DecodeFailure('bad-cloud-event', 'batched CloudEvents are not supported: one record holds one event')
   if (record.value === null) return new DecodeFailure('bad-cloud-event', 'a structured CloudEvent without a value')
   const value = parseJson(record.value)
+  if (value instanceof DecodeFailure && value.code !== 'not-json') return value
   if (value instanceof DecodeFailure)
     return new DecodeFailure('bad-cloud-event', `a structured CloudEvent is not a JSON object: ${value.message}`)
   if (!isMap(value)) return new DecodeFailure('bad-cloud-event', 'a structured CloudEvent is not a JSON object')
@@ -58,7 +59,7 @@ function binaryData(record: SourceRecord): unknown {
     contentType !== undefined && (contentType === 'application/json' || contentType === 'text/json' || contentType.endsWith('+json'))
   if (declaredJson || contentType === undefined) {
     const value = parseJson(record.value)
-    if (!(value instanceof DecodeFailure)) return value
+    if (!(value instanceof DecodeFailure) || value.code !== 'not-json') return value
     if (declaredJson) return new DecodeFailure('not-json', `the content-type is ${contentType} and the value is not JSON`)
   }
   return isUtf8(record.value) && (contentType === undefined || contentType.startsWith('text/'))

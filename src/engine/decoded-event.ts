@@ -6,7 +6,7 @@ export interface DecodedEvent {
   readonly data: unknown
 }
 
-export type DecodeFailureCode = 'not-json' | 'not-an-envelope' | 'not-a-cloud-event' | 'bad-cloud-event'
+export type DecodeFailureCode = 'too-large' | 'too-deep' | 'not-json' | 'not-an-envelope' | 'not-a-cloud-event' | 'bad-cloud-event'
 
 /** Returned, not thrown: bad input is an outcome, and a flood of it must not cost stack traces. */
 export class DecodeFailure {

@@ -1,11 +1,16 @@
 import { isUtf8 } from 'node:buffer'
-import type { EnvelopePlan, RecordHeaders, SourceRecord } from '../compiler/plan.ts'
+import type { EnvelopePlan, RecordHeaders, SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
 import { decodeBinaryCloudEvent, decodeStructuredCloudEvent, isBinaryCloudEvent, isStructuredCloudEvent } from './cloud-event.ts'
 import { type DecodedEvent, DecodeFailure, identifier, isMap, own } from './decoded-event.ts'
 import { parseJson } from './json-value.ts'
 
+/** What a subscription says of the records that it takes. */
+export type Intake = Pick<SubscriptionPlan, 'envelope' | 'maxMessageBytes'>
+
 /** Reads a record as its envelope says. A failure is permanent: the same bytes never decode. */
-export function decodeRecord(envelope: EnvelopePlan, record: SourceRecord): DecodedEvent | DecodeFailure {
+export function decodeRecord({ envelope, maxMessageBytes }: Intake, record: SourceRecord): DecodedEvent | DecodeFailure {
+  const bytes = record.value?.length ?? 0
+  if (bytes > maxMessageBytes) return new DecodeFailure('too-large', `the value has ${bytes} bytes, and maxMessage is ${maxMessageBytes}`)
   switch (envelope.kind) {
     case 'auto':
       return decodeAuto(record)
@@ -66,10 +71,11 @@ function decodeCloudEvent(record: SourceRecord): DecodedEvent | DecodeFailure {
   )
 }
 
-function decodeRaw(record: SourceRecord): DecodedEvent {
+function decodeRaw(record: SourceRecord): DecodedEvent | DecodeFailure {
   if (record.value === null) return rawEvent(record, null)
   const json = parseJson(record.value)
   if (!(json instanceof DecodeFailure)) return rawEvent(record, json)
+  if (json.code !== 'not-json') return json
   return rawEvent(record, isUtf8(record.value) ? record.value.toString('utf8') : record.value)
 }
 

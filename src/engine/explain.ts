@@ -63,7 +63,7 @@ export function explainMessage(
   const left: UnmatchedExplanation[] = []
   let isNamed = false
   for (const subscription of listening) {
-    const decoded = decodeRecord(subscription.envelope, record)
+    const decoded = decodeRecord(subscription, record)
     if (decoded instanceof DecodeFailure) {
       const why = `the message cannot be decoded (${decoded.code}): ${decoded.message}`
       routes.push(

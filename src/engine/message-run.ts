@@ -68,7 +68,7 @@ function replayMessage(delivery: Delivery, record: SourceRecord): Started {
 }
 
 function decodeMessage(plan: SubscriptionPlan, record: SourceRecord): MessageScope | DecodeFailure {
-  const decoded = decodeRecord(plan.envelope, record)
+  const decoded = decodeRecord(plan, record)
   return decoded instanceof DecodeFailure ? decoded : new MessageScope(record, decoded)
 }
 

@@ -1,7 +1,7 @@
-import type { ActionPlan, ActionSignal, Attempt, EnvelopePlan, RoutePlan, SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
+import type { ActionPlan, ActionSignal, Attempt, RoutePlan, SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
 import type { Scope } from '../compiler/scope.ts'
 import { DecodeFailure } from '../engine/decoded-event.ts'
-import { decodeRecord } from '../engine/envelope.ts'
+import { decodeRecord, type Intake } from '../engine/envelope.ts'
 import { errorCause, type Settlement } from '../engine/execution.ts'
 import type { GivenUpEnd, PlannedRetry } from '../engine/observer.ts'
 import { type ActionView, cut, type FailureView, jsonText, type MessageState, type MessageView, outputView } from './message-view.ts'
@@ -22,7 +22,7 @@ interface LoggedRoute {
 export class LoggedMessage {
   readonly id: number
   readonly broker: string
-  readonly envelope: EnvelopePlan
+  readonly intake: Intake
   /** With bytes of its own: those of a broker's record may be part of a whole fetch. */
   readonly record: SourceRecord
   /** Where the record stands: the log knows it by this. */
@@ -43,11 +43,11 @@ export class LoggedMessage {
     this.id = id
     this.place = place
     this.broker = plan.broker
-    this.envelope = plan.envelope
+    this.intake = { envelope: plan.envelope, maxMessageBytes: plan.maxMessageBytes }
     this.#generation = generation
     const { key, value, headers } = record
     this.record = { ...record, headers, key: key && Buffer.from(key), value: value && Buffer.from(value) }
-    const decoded = decodeRecord(plan.envelope, record)
+    const decoded = decodeRecord(plan, record)
     if (decoded instanceof DecodeFailure) {
       this.#event = null
       this.#preview = cut(value?.toString('utf8') ?? '', previewLength)

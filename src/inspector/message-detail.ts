@@ -85,8 +85,8 @@ function headersOf({ record }: LoggedMessage): Readonly<Record<string, string>> 
   return texts
 }
 
-function eventOf({ record, envelope }: LoggedMessage): MessageDetail['event'] {
-  const decoded = decodeRecord(envelope, record)
+function eventOf({ record, intake }: LoggedMessage): MessageDetail['event'] {
+  const decoded = decodeRecord(intake, record)
   if (decoded instanceof DecodeFailure) return null
   const { id = null, event = null, data } = decoded
   return { id, event, data: data instanceof Uint8Array ? jsonText(data) : (data ?? null) }

@@ -125,8 +125,8 @@ export class Backtest {
   }
 
   #eventOf(broker: string | undefined, record: SourceRecord): string | null {
-    for (const { envelope } of this.#sides.flatMap(side => side.reading(broker, record.topic))) {
-      const decoded = decodeRecord(envelope, record)
+    for (const plan of this.#sides.flatMap(side => side.reading(broker, record.topic))) {
+      const decoded = decodeRecord(plan, record)
       if (!(decoded instanceof DecodeFailure) && decoded.event !== undefined) return decoded.event
     }
     return null

@@ -77,6 +77,7 @@ function subscriptionChanges(subscription: string, old: Version, now: Version): 
     ['group', plan => plan.group],
     ['ordering', plan => plan.ordering],
     ['envelope', plan => plan.envelope],
+    ['maxMessage', plan => `${plan.maxMessageBytes}b`],
     ['concurrency', plan => plan.concurrency],
     ['batch', plan => plan.batch],
     ['window', plan => plan.window],

@@ -17,6 +17,7 @@ group('a subscription', () => {
       ordering: 'key',
       batch: { size: 100, timeoutMs: undefined },
       envelope: { kind: 'auto' },
+      maxMessageBytes: 10_485_760,
       concurrency: 64,
       window: { messages: 10_000, bytes: 67_108_864 },
       unmatched: { policy: 'ignore' },
@@ -43,6 +44,7 @@ from: 2030-01-01T00:00:00Z
 ordering: partition
 batch: { size: 10, timeout: 1s }
 envelope: { id: value.uuid, event: headers.type, data: "value.[the data]" }
+maxMessage: 2mb
 concurrency: 4
 window: { messages: 50, bytes: 1mb }
 routes:
@@ -56,6 +58,7 @@ unmatched: dead-letter
       ordering: 'partition',
       batch: { size: 10, timeoutMs: 1_000 },
       envelope: { kind: 'mapping', id: ['value', 'uuid'], event: ['headers', 'type'], data: ['value', 'the data'] },
+      maxMessageBytes: 2_097_152,
       concurrency: 4,
       window: { messages: 50, bytes: 1_048_576 },
       unmatched: { policy: 'dead-letter' },

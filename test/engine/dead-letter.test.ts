@@ -350,6 +350,21 @@ describe('messages that cannot run', () => {
     expect(harness.letters.map(letter => String(letter.value))).toEqual(['not json', 'neither'].slice(0, letters * 2))
   })
 
+  it('that are too large are dead-lettered as they are, and smaller ones after a reload that says so', async () => {
+    const done: unknown[] = []
+    const plan = subscription([route('r', [action(({ data }) => done.push(data))])], { maxMessageBytes: 30 })
+    const harness = new Harness(plan)
+    const large = envelope('e', 'x'.repeat(50))
+    harness.deliver([{ value: large }, { value: envelope('e', 1) }])
+    await harness.clock.settle()
+    expect(harness.letters.map(letter => [String(letter.value), texts(letter)['kafka_dlt-exception-fqcn']])).toEqual([[large, 'too-large']])
+    expect([harness.processor.counters.undecodable, harness.position()]).toEqual([1, 2])
+    harness.processor.swap({ ...plan, maxMessageBytes: 100 })
+    harness.deliver([{ value: large }])
+    await harness.clock.settle()
+    expect(done).toEqual([1, 'x'.repeat(50)])
+  })
+
   it('whose data fails a schema are dead-lettered for that route; the others run', async () => {
     const ran: string[] = []
     const schema = { file: 'schemas/order.json', check: (data: unknown) => (data === 5 ? null : 'data must be 5') }

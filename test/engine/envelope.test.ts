@@ -4,7 +4,9 @@ import { type DecodedEvent, DecodeFailure } from '../../src/engine/decoded-event
 import { decodeRecord } from '../../src/engine/envelope.ts'
 import { type RecordParts, record } from './plan-builders.ts'
 
-const decode = (kind: 'auto' | 'event' | 'cloudevents' | 'raw', parts: RecordParts) => decodeRecord({ kind }, record(parts))
+const intake = (envelope: EnvelopePlan) => ({ envelope, maxMessageBytes: 1024 * 1024 })
+
+const decode = (kind: 'auto' | 'event' | 'cloudevents' | 'raw', parts: RecordParts) => decodeRecord(intake({ kind }), record(parts))
 
 const event = (parts: Partial<DecodedEvent>): DecodedEvent => ({
   id: undefined,
@@ -226,7 +228,7 @@ describe('CloudEvents, binary', () => {
 
 describe('envelope: a mapping', () => {
   const map = (paths: Omit<Extract<EnvelopePlan, { kind: 'mapping' }>, 'kind'>, parts: RecordParts) =>
-    decodeRecord({ kind: 'mapping', ...paths }, record(parts))
+    decodeRecord(intake({ kind: 'mapping', ...paths }), record(parts))
   const value = JSON.stringify({ uuid: 'u1', meta: { type: 'made' }, payload: [{ a: 1 }], 'a.b': 2 })
 
   it.each<[string, Parameters<typeof map>[0], RecordParts, DecodedEvent]>([
@@ -299,15 +301,33 @@ describe('hostile records', () => {
     expect(decode('auto', { value: '{"__proto__":{"event":"admin","id":"1","data":1}}' })).toMatchObject({ event: 'orders' })
   })
 
-  it.each(everyKind)('100,000 nested lists are an outcome under $kind', envelope => {
-    const outcome = decodeRecord(envelope, record({ value: '['.repeat(100_000) + ']'.repeat(100_000) }))
-    expect(outcome instanceof DecodeFailure || 'data' in outcome).toBe(true)
+  const nested = (levels: number) => '['.repeat(levels) + ']'.repeat(levels)
+  const inMaps = (levels: number) => `{"id":"1","event":"e","data":${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}}`
+
+  it.each(everyKind.filter(({ kind }) => kind !== 'cloudevents'))('100,000 nested lists or maps are refused under $kind', envelope => {
+    for (const value of [nested(100_000), inMaps(100_000)])
+      expect(failure(decodeRecord(intake(envelope), record({ value }))).code).toBe('too-deep')
   })
 
-  it.each(everyKind)('100,000 nested maps in data are an outcome under $kind', envelope => {
-    const value = `{"id":"1","event":"e","data":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}}`
-    const outcome = decodeRecord(envelope, record({ value }))
-    expect(outcome instanceof DecodeFailure || 'data' in outcome).toBe(true)
+  it('1,000 levels are read, and no more, in CloudEvents too; brackets in text are none', () => {
+    expect(decoded(decode('auto', { value: nested(1_000) })).event).toBe('orders')
+    expect(failure(decode('auto', { value: nested(1_001) })).code).toBe('too-deep')
+    expect(failure(decode('raw', { value: inMaps(1_001) })).code).toBe('too-deep')
+    const structured = { 'content-type': Buffer.from('application/cloudevents+json') }
+    expect(failure(decode('auto', { value: nested(1_001), headers: structured })).code).toBe('too-deep')
+    expect(failure(decode('auto', { value: nested(1_001), headers: binaryHeaders() })).code).toBe('too-deep')
+    expect(decoded(decode('auto', { value: JSON.stringify({ event: 'e', data: `\\"${'['.repeat(2_000)}` }) })).event).toBe('e')
+    const wide = JSON.stringify({ event: 'e', data: Array.from({ length: 3_000 }, () => ({ a: [] })) })
+    expect(decoded(decode('auto', { value: wide })).event).toBe('e')
+  })
+
+  it.each(everyKind)('a value over the limit is refused under $kind whatever is in it, and one at the limit is not', envelope => {
+    const limited = { envelope, maxMessageBytes: 10 }
+    expect(failure(decodeRecord(limited, record({ value: '"123456789"' })))).toEqual(
+      new DecodeFailure('too-large', 'the value has 11 bytes, and maxMessage is 10'),
+    )
+    const outcome = decodeRecord(limited, record({ value: '"12345678"' }))
+    expect(outcome instanceof DecodeFailure && outcome.code === 'too-large').toBe(false)
   })
 
   it.each(['auto', 'event'] as const)('JSON around bytes that are not UTF-8 is refused under %s, not quietly changed', kind => {

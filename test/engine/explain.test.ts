@@ -165,6 +165,8 @@ describe('explain', () => {
     const { routes, unmatched } = answer({ 'routes/shop.yaml': shop }, record({ value: '{"event": ' }))
     expect(routes[0]).toMatchObject({ matched: false, why: expect.stringContaining('not-json') })
     expect(unmatched).toBeNull()
+    const large = answer({ 'routes/shop.yaml': `maxMessage: 5b\n${shop}` }, record({ value: '"large"' }))
+    expect(large.routes[0]).toMatchObject({ matched: false, why: expect.stringContaining('too-large') })
   })
 
   test('data that fails its schema is not routed', () => {

@@ -90,6 +90,7 @@ export function subscription(routes: readonly RoutePlan[], overrides: Partial<Su
     ordering: 'key',
     batch: { size: 100, timeoutMs: undefined },
     envelope: { kind: 'auto' },
+    maxMessageBytes: 10 * 1024 * 1024,
     concurrency: 64,
     window: { messages: 10_000, bytes: 64 * 1024 * 1024 },
     unmatched: { policy: 'ignore' },
