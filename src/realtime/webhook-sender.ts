@@ -33,6 +33,8 @@ export class WebhookSender {
   readonly #stopping = new AbortController()
   #waiting: WaitingEvent[] = []
   #work: Promise<void> | undefined
+  /** Events that went since their room was needed, and of which the log does not know yet. */
+  #overflowed = 0
 
   constructor(options: WebhookSenderOptions) {
     this.#options = options
@@ -47,12 +49,11 @@ export class WebhookSender {
     if (this.#stopping.signal.aborted) return
     if (this.#waiting.length >= mostWaiting) {
       this.#waiting.shift()
-      this.#dropped(1, 'too many events wait')
+      this.#options.counters.webhookEventsDropped += 1
+      this.#overflowed += 1
     }
     this.#waiting.push({ payload, at: Date.now() })
-    this.#work ??= this.#sendAll().finally(() => {
-      this.#work = undefined
-    })
+    this.#work ??= this.#sendAll()
   }
 
   async close(graceMs: number): Promise<void> {
@@ -65,9 +66,15 @@ export class WebhookSender {
     // Lets one turn's events, and those of a moment after, travel together.
     await this.#pause(this.#options.settings.timings.webhookBatchMs)
     while (this.#waiting.length > 0) {
+      this.#tellOverflow()
       const batch = this.#waiting.splice(0, mostInBatch)
-      if (!(await this.#send(batch))) this.#dropped(batch.length, 'the address did not take them in time')
+      if (!(await this.#send(batch))) {
+        this.#options.counters.webhookEventsDropped += batch.length
+        this.#tellDropped(batch.length, 'the address did not take them in time')
+      }
     }
+    // In the step in which nothing waits any more: what is added from here on begins anew.
+    this.#work = undefined
   }
 
   /** False where the batch was given up. */
@@ -112,9 +119,14 @@ export class WebhookSender {
     await delay(ms, undefined, { signal: this.#stopping.signal, ref: false }).catch(() => undefined)
   }
 
-  #dropped(count: number, reason: string): void {
-    const { app, counters, log } = this.#options
-    counters.webhookEventsDropped += count
+  /** One line for all that went since the last one. */
+  #tellOverflow(): void {
+    if (this.#overflowed > 0) this.#tellDropped(this.#overflowed, 'too many events wait')
+    this.#overflowed = 0
+  }
+
+  #tellDropped(count: number, reason: string): void {
+    const { app, log } = this.#options
     log.warn({ app: app.id, events: count, reason }, 'webhook events were dropped')
   }
 }

@@ -3,9 +3,9 @@ import { expect, test } from 'vitest'
 import { type WebhookEvent, webhookEvents } from '../../src/config/router-config.ts'
 import { ChannelRules } from '../../src/realtime/channel-rules.ts'
 import { Counters } from '../../src/realtime/counters.ts'
-import { fixedTimings } from '../../src/realtime/settings.ts'
+import { fixedTimings, type RealtimeLog } from '../../src/realtime/settings.ts'
 import { WebhookSender } from '../../src/realtime/webhook-sender.ts'
-import { app, connectedClient, defaults, silentLog, startServer, until } from './harness.ts'
+import { app, connectedClient, defaults, deferred, silentLog, startServer, until } from './harness.ts'
 import { webhookReceiver } from './webhook-receiver.ts'
 
 const quick = { webhookBatchMs: 5, webhookDebounceMs: 60, webhookRetryMs: 10, subscriptionCountMs: 20 }
@@ -128,18 +128,32 @@ test('an address that never answers is given up, counted, and what comes later h
   expect(server.stats().webhooksSent).toBe(0)
 })
 
-test('of events that an address does not take only so many wait: the oldest go, and are counted', async () => {
-  const counters = new Counters()
-  const settings = {
-    limits: defaults.limits,
-    timings: { ...fixedTimings, ...defaults.timeouts, webhookBatchMs: 60_000 },
-    rules: new ChannelRules([]),
-  }
+function senderTo(url: string, webhookBatchMs: number, counters: Counters, log: RealtimeLog = silentLog) {
+  const timings = { ...fixedTimings, ...defaults.timeouts, webhookBatchMs }
+  return new WebhookSender({ app, url, counters, settings: { limits: defaults.limits, timings, rules: new ChannelRules([]) }, log })
+}
+
+test.each([0, 1, 2, 3, 4, 5, 6, 8])('an event that comes %d steps after a batch was taken is sent without another one', async steps => {
   const endpoint = await webhookReceiver()
-  const sender = new WebhookSender({ app, url: endpoint.url, counters, settings, log: silentLog })
+  const taken = deferred<void>()
+  const counters = Object.defineProperty(new Counters(), 'webhooksSent', { get: () => 0, set: () => taken.resolve() })
+  const sender = senderTo(endpoint.url, 5, counters)
+  sender.add({ name: 'channel_occupied', channel: 'first' })
+  await taken.promise
+  for (let step = 0; step < steps; step += 1) await undefined
+  sender.add({ name: 'channel_occupied', channel: 'second' })
+  await until(() => endpoint.names().length === 2)
+})
+
+test('of events that an address does not take only so many wait: the oldest go, are counted, and have one line in the log', async () => {
+  const counters = new Counters()
+  const lines: object[] = []
+  const endpoint = await webhookReceiver()
+  const sender = senderTo(endpoint.url, 60_000, counters, { ...silentLog, warn: details => void lines.push(details) })
   for (let index = 0; index < 10_003; index += 1) sender.add({ name: 'channel_occupied', channel: `c${index}` })
   expect(counters.webhookEventsDropped).toBe(3)
   await sender.close(5_000)
+  expect(lines).toEqual([{ app: app.id, events: 3, reason: 'too many events wait' }])
   expect(endpoint.events()[0]).toEqual({ name: 'channel_occupied', channel: 'c3' })
   expect(endpoint.batches[0]?.events).toHaveLength(100)
 })
