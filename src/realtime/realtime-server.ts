@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import { performance } from 'node:perf_hooks'
 import { type AskModule, askModule, type FindModule } from './ask-module.ts'
 import type { Backplane } from './backplane/backplane.ts'
 import { createBackplane } from './backplane/registry.ts'
@@ -40,8 +41,10 @@ import { Webhooks } from './webhooks.ts'
 
 /** How long closing one socket may keep the next waiting, in ms: a server with few sockets stops at once. */
 const spreadPerSocketMs = 2
-/** The part of the grace period over which sockets are closed; the rest is for their goodbyes. */
+/** The part of the grace period over which sockets are closed; what is left of the next part is for their goodbyes. */
 const spreadShare = 0.6
+/** When sockets that have not said goodbye are cut: the backplane then has time to be told what they leave behind. */
+const socketsShare = 0.8
 
 export interface RealtimeEndpoints extends HealthEndpoints {
   /** Further routes of the public port; true where it has taken the request. */
@@ -221,10 +224,11 @@ class PusherServer implements RealtimeServer {
     // Clients whose token could not be checked by now try elsewhere.
     this.#stopping.abort()
     const stopped = [this.#public, this.#admin].map(stopListening)
+    const endsAt = performance.now() + graceMs
     const spreadMs = Math.min(graceMs * spreadShare, this.#connections.bySocketId.size * spreadPerSocketMs)
     const told = [...this.#webhooks.values()].map(webhooks => webhooks.close(graceMs))
-    await this.#connections.close({ graceMs, spreadMs })
-    await this.#backplane.close(Math.max(graceMs * 0.2, 100))
+    await this.#connections.close({ graceMs: graceMs * socketsShare, spreadMs })
+    await this.#backplane.close(Math.max(0, endsAt - performance.now()))
     await Promise.all(told)
     await this.#history.close()
     this.#sockets.close()

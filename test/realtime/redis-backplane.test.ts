@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { describeWithRedis, RedisServer } from '../support/redis-server.ts'
@@ -125,6 +126,22 @@ describeWithRedis('the redis backplane', () => {
     one.server.hub.broadcast(app.id, 'news', 'true', 1)
     await client.event('true')
     expect(names(client).filter(name => name.includes('forged'))).toEqual([])
+  })
+
+  test('neither a client that does not say goodbye nor a redis that hangs holds up the end, nor both', async () => {
+    const own = await RedisServer.start()
+    onTestFinished(() => own.stop())
+    const backplane = { type: 'redis', url: own.url, prefix: 'test' } as const
+    const { server, port } = await startServer({ backplane, timings: { closeTimeoutMs: 60_000 } })
+    const client = await connectedClient(port)
+    await client.subscribe('news')
+    client.webSocket.pause()
+    own.pause()
+    const graceMs = 2_000
+    // Both wait in one event loop: what holds up one of them holds up the other.
+    const first = await Promise.race([server.close({ graceMs }).then(() => 'closed'), delay(graceMs * 1.1).then(() => 'late')])
+    own.resume()
+    expect(first).toBe('closed')
   })
 
   test('a client that keeps track is told when redis has lost what it held', async () => {
