@@ -4,7 +4,7 @@ import type { WebhookPayload } from '../webhook-sender.ts'
 import type { BackplaneLog, FleetApp } from './backplane.ts'
 import type { RedisLink } from './redis-link.ts'
 import { scripts } from './redis-scripts.ts'
-import { jsonText, type ReportNews, readBeat, readReport } from './replies.ts'
+import { type BeatReply, jsonText, type ReportNews, readBeat, readReport } from './replies.ts'
 import type { Reports } from './reports.ts'
 import { scriptHead } from './wire.ts'
 
@@ -45,6 +45,8 @@ export class AppLife {
   #reporting: Promise<void> | undefined
   #isReportDue = false
   #endsSoon: NodeJS.Timeout | undefined
+  /** Ends that beats without an answer may bring. */
+  #endsAsked = 0
 
   constructor(options: AppLifeOptions) {
     this.#options = options
@@ -56,10 +58,7 @@ export class AppLife {
     if (!link.isUp) return
     const { backplaneLeaseMs } = settings.timings
     try {
-      // What webhooks have no room for waits in Redis.
-      const most = Math.min(endsAtOnce, this.#options.roomForEnds())
-      const args = [this.#incarnation, this.#isRegistered ? '0' : '1', randomUUID(), backplaneLeaseMs, backplaneLeaseMs / 2, most]
-      const reply = readBeat(await link.run(scripts.beat, [...this.#shared, ...args]))
+      const reply = await this.#askAndTellEnds(backplaneLeaseMs)
       if (reply === undefined) return
       if (!reply.isAlive) {
         this.#startOver(reply.epoch)
@@ -69,11 +68,24 @@ export class AppLife {
       this.#isRegistered = true
       this.instances = reply.instances
       this.reportSoon()
-      for (const key of reply.over) this.#tellOver(key)
       for (const incarnation of reply.dead) await this.#clear(incarnation, backplaneLeaseMs)
       if (reply.over.length === endsAtOnce) await this.beat()
     } catch {
       // Redis is away: the link says so.
+    }
+  }
+
+  /** Ends that webhooks have no room for, with what other beats may bring them, wait in Redis. */
+  async #askAndTellEnds(leaseMs: number): Promise<BeatReply | undefined> {
+    const most = Math.max(0, Math.min(endsAtOnce, this.#options.roomForEnds() - this.#endsAsked))
+    const args = [this.#incarnation, this.#isRegistered ? '0' : '1', randomUUID(), leaseMs, leaseMs / 2, most]
+    this.#endsAsked += most
+    try {
+      const reply = readBeat(await this.#options.link.run(scripts.beat, [...this.#shared, ...args]))
+      for (const key of reply?.over ?? []) this.#tellOver(key)
+      return reply
+    } finally {
+      this.#endsAsked -= most
     }
   }
 
