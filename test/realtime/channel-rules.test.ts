@@ -112,20 +112,23 @@ test.each<[string, () => unknown, string | undefined, string?]>([
   ['a secret that is no text', () => ({ shared_secret: 7 }), 'a `shared_secret` that is no text'],
   ['true for a stranger', () => true, 'true: A presence channel needs a `user_id` of 1 to 128 characters', 'presence-a'],
   ['true for a stranger who signs in', () => true, 'true: a sign-in needs a `user_id`'],
-])('%s in answer to the endpoint grants nothing, and the log says what it was, not what it holds', async (_what, answer, found, channel = 'private-a') => {
-  const lines: object[] = []
-  const { port, http } = await startServer({
-    channels: { 'p*': asks('join.ts'), '#server-to-user-*': asks('join.ts') },
-    findModule: () => answer,
-    log: { ...silentLog, warn: details => lines.push(details) },
-  })
-  const socket_id = await (await connectedClient(port)).socketId()
-  const isSignIn = found?.includes('sign-in') === true
-  const form = new URLSearchParams({ socket_id, ...(isSignIn ? {} : { channel_name: channel }) })
-  const response = await fetch(`${http}/pusher/${isSignIn ? 'user-auth' : 'auth'}`, { method: 'POST', body: form })
-  expect([response.status, await response.json()]).toEqual([403, { error: expect.any(String) }])
-  expect(lines).toEqual(found === undefined ? [] : [{ module: 'join.ts', channel: isSignIn ? undefined : channel, answer: found }])
-})
+])(
+  '%s in answer to the endpoint grants nothing, and the log says what it was, not what it holds',
+  async (_what, answer, found, channel = 'private-a') => {
+    const lines: object[] = []
+    const { port, http } = await startServer({
+      channels: { 'p*': asks('join.ts'), '#server-to-user-*': asks('join.ts') },
+      findModule: () => answer,
+      log: { ...silentLog, warn: details => lines.push(details) },
+    })
+    const socket_id = await (await connectedClient(port)).socketId()
+    const isSignIn = found?.includes('sign-in') === true
+    const form = new URLSearchParams({ socket_id, ...(isSignIn ? {} : { channel_name: channel }) })
+    const response = await fetch(`${http}/pusher/${isSignIn ? 'user-auth' : 'auth'}`, { method: 'POST', body: form })
+    expect([response.status, await response.json()]).toEqual([403, { error: expect.any(String) }])
+    expect(lines).toEqual(found === undefined ? [] : [{ module: 'join.ts', channel: isSignIn ? undefined : channel, answer: found }])
+  },
+)
 
 test.each([
   ['false', () => false, 401],

@@ -15,7 +15,9 @@ function read(text: string): (Line | undefined)[] {
 
 test('an event comes through whole, also one of millions of quotes', () => {
   for (const text of ['', 'plain', 'größe "quoted" \\ \n\t €\u0000', '"'.repeat(4 * 2 ** 20), `${'"'.repeat(1_000)}x`]) {
-    const [line, ...others] = read(headOf('there') + eventLine('news', { event: jsonBytes('made'), data: jsonBytes(text), text }, undefined))
+    const [line, ...others] = read(
+      headOf('there') + eventLine('news', { event: jsonBytes('made'), data: jsonBytes(text), text }, undefined),
+    )
     expect(others).toEqual([])
     if (line?.kind !== 'event') throw new Error(`no event of ${text.length} characters`)
     expect(line.event.text === text).toBe(true)

@@ -52,7 +52,9 @@ test('sockets and what comes after them are closed in order though the consumers
   const order: string[] = []
   const { cut } = await timed(
     {
-      fleet: { stop: () => [{ subscription: 'orders', drained: Promise.resolve({ finished: false, released: 1, repeated: 0 }), left: never }] },
+      fleet: {
+        stop: () => [{ subscription: 'orders', drained: Promise.resolve({ finished: false, released: 1, repeated: 0 }), left: never }],
+      },
       drained: () => void order.push('drained'),
       server: { close: async ({ graceMs }) => void order.push(graceMs > 0 ? 'sockets, with time' : 'sockets, without') },
       closeRest: withinMs => {
