@@ -11,6 +11,7 @@ import type { Execution, Settlement } from './execution.ts'
 import { GivenUpLog } from './given-up-log.ts'
 import { KeyScopes } from './idempotency-key.ts'
 import { LaneScheduler, type StartMessage } from './lane-scheduler.ts'
+import { type LeftBehind, leftBehind, tellLeftBehind } from './left-behind.ts'
 import type { LimitMember, MessageLimit } from './message-limit.ts'
 import { runMessage } from './message-run.ts'
 import type { EngineObserver } from './observer.ts'
@@ -29,16 +30,6 @@ export interface ProcessorOptions {
   readonly rebalanceMs: () => number
   /** Shared with the other subscriptions of the run; undefined: no limit. */
   readonly limit?: MessageLimit | undefined
-}
-
-/** What is left of the partitions that leave: all of it is delivered again. */
-export interface DrainResult {
-  /** Nothing was cut off. */
-  readonly finished: boolean
-  /** Messages that had started and did not settle: they waited for a retry, or were cut off. */
-  readonly released: number
-  /** Messages that had settled, above one that was not, or without a commit that arrived. */
-  readonly repeated: number
 }
 
 /**
@@ -178,7 +169,7 @@ export class SubscriptionProcessor implements LimitMember {
   /**
    * Stops taking messages, lets running ones end within `limitMs`, commits within `commitMs`. Messages that wait for a retry are released at once.
    */
-  async drain(limitMs: number, commitMs = lastCommitMs): Promise<DrainResult> {
+  async drain(limitMs: number, commitMs = lastCommitMs): Promise<LeftBehind> {
     this.#stopping = true
     const all = [...this.#assignments.values()]
     this.#consumer?.pause(all)
@@ -190,28 +181,12 @@ export class SubscriptionProcessor implements LimitMember {
     return this.#account(all)
   }
 
-  /** Says of each partition once what of it will be delivered again. */
-  #account(assignments: readonly Assignment[]): DrainResult {
-    let [finished, released, repeated] = [true, 0, 0]
-    for (const assignment of assignments) {
-      finished &&= assignment.state === 'draining'
-      if (assignment.isAccountedFor) continue
-      assignment.isAccountedFor = true
-      released += assignment.released
-      repeated += assignment.tracker.unsaved
-    }
-    this.counters.released += released
-    this.counters.repeated += repeated
-    if (released + repeated > 0) {
-      const { name: subscription, role } = this.#plan
-      this.#ports.log.warn(
-        { subscription, released, repeated, finished },
-        role === 'fanout'
-          ? 'messages were released, and nobody reads them again for this process'
-          : 'messages will be delivered again: those released, and up to so many repeated that were finished',
-      )
-    }
-    return { finished, released, repeated }
+  #account(assignments: readonly Assignment[]): LeftBehind {
+    const left = leftBehind(assignments)
+    this.counters.released += left.released
+    this.counters.repeated += left.repeated
+    tellLeftBehind(this.#ports.log, this.#plan, left)
+    return left
   }
 
   async #drainAssignments(assignments: readonly Assignment[], limitMs: number): Promise<void> {
@@ -269,6 +244,7 @@ export class SubscriptionProcessor implements LimitMember {
         return settlement
       }
       return {
+        waitsForClaim: running.waitsForClaim === true,
         whenEnded: listener =>
           running.whenEnded(end => listener(typeof end === 'string' ? ended(end) : { settlement: end.settlement.then(ended) })),
       }

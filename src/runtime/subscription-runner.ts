@@ -1,10 +1,11 @@
 import type { Broker, Consumer, ConsumerStatus, RecordSink, TopicPartition } from '../brokers/broker.ts'
 import type { SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
 import type { SubscriptionCounters } from '../engine/counters.ts'
+import type { LeftBehind } from '../engine/left-behind.ts'
 import type { MessageLimit } from '../engine/message-limit.ts'
 import { observePlan } from '../engine/observe-plan.ts'
 import type { EnginePorts } from '../engine/ports.ts'
-import { type DrainResult, SubscriptionProcessor } from '../engine/subscription-processor.ts'
+import { SubscriptionProcessor } from '../engine/subscription-processor.ts'
 import { prepareTopics } from './group-topics.ts'
 
 export interface RunnerOptions {
@@ -25,7 +26,7 @@ export interface RunnerOptions {
 /** A subscription on its way out. */
 export interface Departure {
   /** Nothing of it runs any more. */
-  readonly drained: Promise<DrainResult>
+  readonly drained: Promise<LeftBehind>
   /** Its consumer has left the group. */
   readonly left: Promise<void>
 }
@@ -106,7 +107,7 @@ export class SubscriptionRunner implements RecordSink {
     return this.#departure
   }
 
-  async #leave(drained: Promise<DrainResult>): Promise<void> {
+  async #leave(drained: Promise<LeftBehind>): Promise<void> {
     await drained
     await this.#started
     await this.#consumer?.stop()
