@@ -131,7 +131,8 @@ describeWithKafka('a router stopped when nothing answers', () => {
     const running = await subject.start()
     const sender = subject.sender({ keys: 10 })
     await sender.send(10, 100)
-    await expect.poll(async () => (await subject.log.read()).handled.size, { timeout: patienceMs }).toBe(9)
+    const settled = async () => /^signalbox_messages_settled_total\{[^}]*\} (\d+)$/m.exec(await running.metrics())?.[1]
+    await expect.poll(settled, { timeout: patienceMs }).toBe('9')
     await server.kill()
     await running.router.line('not consuming')
     const asked = performance.now()

@@ -210,6 +210,7 @@ describeWithRedis('in redis', () => {
     const { history } = await open(heardBy([]), undefined, own.url)
     const admin = new Redis(own.url)
     onTestFinished(() => admin.disconnect())
+    expect(await history.position('shop', 'old')).toMatchObject({ serial: 0 })
     await admin.config('SET', 'maxmemory', '1')
     await expect(history.append(entry('1', 'first'))).rejects.toThrow(/^no history: Redis at .* OOM/)
     expect(await history.position('shop', 'new')).toMatchObject({ serial: 0 })
