@@ -10,10 +10,16 @@ type Completed = number | { readonly endsAt: number; readonly check: string }
 /** What an entry costs beside its key and check: the key's header and its place in the map, right after that has grown. Measured: 46 to 75. */
 const entryBytes = 100
 
-/** Keys that were completed in one stretch of time. Most that are asked for are new, and the map is not asked for them: that costs many times what the filter does. */
+/** Keys in one map of a generation: what a processor's cache holds. Adding to a map of hundreds of thousands takes twice the time. */
+const mostInPart = 32_768
+
+/** Keys that were completed in one stretch of time. Most that are asked for are new, and no map is asked for them: that costs many times what the filter does. */
 class Generation {
-  readonly keys = new ScopedKeys<Completed>()
   bytes = 0
+  /** In the order of time. */
+  readonly #parts: ScopedKeys<Completed>[] = []
+  /** In the last part. */
+  #inPart = mostInPart
   readonly #filter: KeyFilter
 
   constructor(maxBytes: number) {
@@ -22,13 +28,27 @@ class Generation {
 
   /** `hash`: the key's. */
   get(key: Key, hash: number): Completed | undefined {
-    return this.#filter.mayHave(hash) ? this.keys.get(key) : undefined
+    if (!this.#filter.mayHave(hash)) return undefined
+    for (let index = this.#parts.length - 1; index >= 0; index--) {
+      const completed = this.#parts[index]?.get(key)
+      if (completed !== undefined) return completed
+    }
+    return undefined
   }
 
   set(key: Key, hash: number, completed: Completed): void {
     this.#filter.add(hash)
-    this.keys.set(key, completed)
+    if (this.#inPart >= mostInPart) {
+      this.#parts.push(new ScopedKeys())
+      this.#inPart = 0
+    }
+    this.#parts.at(-1)?.set(key, completed)
+    this.#inPart++
     this.bytes += entryBytes + key.key.length + (typeof completed === 'number' ? 0 : completed.check.length)
+  }
+
+  *entries(): Iterable<readonly [Key, Completed]> {
+    for (const part of this.#parts) yield* part
   }
 }
 
@@ -85,8 +105,8 @@ export class CompletedKeys {
     this.#old = this.#young
     this.#young = new Generation(this.#generationBytes)
     const now = this.#now()
-    for (const [key, completed] of forgotten.keys) {
-      if (endOf(completed) <= now || this.#old.keys.get(key) !== undefined) continue
+    for (const [key, completed] of forgotten.entries()) {
+      if (endOf(completed) <= now || this.#old.get(key, this.#hashes.of(key)) !== undefined) continue
       this.#onForgotten()
       return
     }

@@ -81,7 +81,7 @@ export class WorkInProgress {
   #leaseOn(holding: Holding): Lease | undefined {
     const youngest = this.#youngest
     if (youngest !== undefined && youngest.key === holding.key && youngest.scope === holding.scope) return youngest
-    const lease = this.#leases.get(holding)
+    const lease = this.#count === this.#over ? undefined : this.#leases.get(holding)
     return lease?.isOver === true ? undefined : lease
   }
 }
