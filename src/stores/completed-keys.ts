@@ -23,7 +23,7 @@ class Generation {
   readonly #filter: KeyFilter
 
   constructor(maxBytes: number) {
-    this.#filter = new KeyFilter(Math.max(32, 2 ** Math.ceil(Math.log2((8 * maxBytes) / entryBytes))))
+    this.#filter = new KeyFilter(Math.max(32, 2 ** Math.ceil(Math.log2((16 * maxBytes) / entryBytes))))
   }
 
   /** `hash`: the key's. */

@@ -22,7 +22,7 @@ export class KeyHashes {
 }
 
 /**
- * Tells of most keys that they were never added, out of few bytes: a Bloom filter with two bits a key, both in one word, so that a look costs one access to
+ * Tells of most keys that they were never added, out of few bytes: a Bloom filter with three bits a key, all in one word, so that a look costs one access to
  * memory. Whoever picks keys that look alike to it only makes it useless for them: then it is asked in vain.
  */
 export class KeyFilter {
@@ -50,7 +50,7 @@ export class KeyFilter {
 
 function bitsOf(hash: number): number {
   const bits = mixed(hash ^ 0x9e3779b9)
-  return (1 << (bits & 31)) | (1 << ((bits >>> 5) & 31))
+  return (1 << (bits & 31)) | (1 << ((bits >>> 5) & 31)) | (1 << ((bits >>> 10) & 31))
 }
 
 /** FNV-1a, by UTF-16 unit. */

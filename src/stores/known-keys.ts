@@ -2,7 +2,7 @@ import type { ClassicLevel } from 'classic-level'
 import type { Holding } from './idempotency-store.ts'
 import { KeyFilter, KeyHashes } from './key-filter.ts'
 
-/** 8 MiB: with some 5 million keys one in 40 new ones is looked up in vain, with 20 million one in five, with far more nearly all. */
+/** 8 MiB: with some 5 million keys one in 60 new ones is looked up in vain, with 20 million one in five, with far more nearly all. */
 const filterBits = 2 ** 26
 
 /** A database with more of them is looked up for every key: reading them all would take long, and help little. */
