@@ -1,4 +1,5 @@
 import type { OutgoingRecord } from '../broker.ts'
+import { crc32c } from './crc32c.ts'
 
 const BATCH_HEADER = 61
 /** Base offset and length: what a batch's length does not count. */
@@ -127,19 +128,4 @@ function blobSize(blob: Buffer | null): number {
 function writeInt64(bytes: Buffer, value: number, at: number): void {
   bytes.writeInt32BE(Math.floor(value / 0x1_0000_0000), at)
   bytes.writeUInt32BE(value >>> 0, at + 4)
-}
-
-const CASTAGNOLI = 0x82f63b78
-
-const CRC_TABLE = Int32Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte
-  for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 1 ? (crc >>> 1) ^ CASTAGNOLI : crc >>> 1
-  return crc
-})
-
-/** RFC 3720, appendix B.4. */
-function crc32c(bytes: Buffer): number {
-  let crc = -1
-  for (let at = 0; at < bytes.length; at++) crc = (crc >>> 8) ^ (CRC_TABLE[(crc ^ (bytes[at] ?? 0)) & 0xff] ?? 0)
-  return ~crc >>> 0
 }
