@@ -10,6 +10,12 @@ export interface TopicPartitionOffset extends TopicPartition {
   readonly offset: number
 }
 
+/** An offset with what was committed beside it: kept until the next commit, and read back by whoever has the partition next. */
+export interface CommittedOffset extends TopicPartitionOffset {
+  /** Brokers take 4,000 characters, if not told to take less. */
+  readonly metadata?: string | undefined
+}
+
 export interface NewTopic {
   readonly topic: string
   readonly partitions: number
@@ -77,8 +83,8 @@ export interface ConsumeOptions {
  * when its window is full.
  */
 export interface RecordSink {
-  /** Partitions this member now has in addition. Called before their first records. */
-  assigned(partitions: readonly TopicPartition[]): void
+  /** Partitions this member now has in addition, with what is committed for them. Called before their first records. */
+  assigned(partitions: readonly CommittedOffset[]): void
   /**
    * Partitions are about to move (or the consumer is stopping, or its session was lost). Receives nothing more for them once called.
    * Resolves when running work has ended or was given up, bounded by the receiver (`shutdown.rebalance`). Commits made before it
@@ -107,8 +113,11 @@ export interface Consumer {
   /** Stops fetching these partitions; records already delivered stay delivered. */
   pause(partitions: readonly TopicPartition[]): void
   resume(partitions: readonly TopicPartition[]): void
-  /** Commits for partitions this member still owns; others are ignored. Rejects with BrokerError when it did not arrive. */
-  commit(offsets: readonly TopicPartitionOffset[]): Promise<void>
+  /**
+   * Commits for partitions this member still owns; others are ignored. What is not given as `metadata` is no longer there. Rejects with BrokerError
+   * when it did not arrive.
+   */
+  commit(offsets: readonly CommittedOffset[]): Promise<void>
   /** Revokes everything (the sink drains and commits), leaves the group, resolves when gone. */
   stop(): Promise<void>
 }
@@ -123,6 +132,8 @@ export type BrokerErrorCode =
   /** No broker would take the name. */
   | 'invalid-topic'
   | 'record-too-large'
+  /** It takes less beside an offset. */
+  | 'metadata-too-large'
   /** The topic takes no record of that shape: a compacted one needs a key, another takes no time of its sender. */
   | 'invalid-record'
   | 'invalid-config'

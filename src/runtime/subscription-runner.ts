@@ -1,4 +1,4 @@
-import type { Broker, Consumer, ConsumerStatus, RecordSink, TopicPartition } from '../brokers/broker.ts'
+import type { Broker, CommittedOffset, Consumer, ConsumerStatus, RecordSink, TopicPartition } from '../brokers/broker.ts'
 import type { SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
 import type { SubscriptionCounters } from '../engine/counters.ts'
 import type { LeftBehind } from '../engine/left-behind.ts'
@@ -113,7 +113,7 @@ export class SubscriptionRunner implements RecordSink {
     await this.#consumer?.stop()
   }
 
-  assigned(partitions: readonly TopicPartition[]): void {
+  assigned(partitions: readonly CommittedOffset[]): void {
     this.#processor.assigned(partitions)
   }
 

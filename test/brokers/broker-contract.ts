@@ -164,6 +164,46 @@ export function brokerContract({ open }: BrokerUnderTest): void {
     expect(second.receiver.values).toEqual(['3', '4'])
   })
 
+  test('what is committed beside an offset comes with the partition when it is assigned next, until the next commit', async () => {
+    const broker = connect()
+    const topic = await topicOf(broker, 2)
+    for (const value of ['0', '1', '2']) await broker.produce({ ...record(topic, null, value), partition: 0 })
+    const group = uniqueName('group')
+    const comes = async () => {
+      const { receiver, consumer } = await consume(broker, group, topic)
+      await receiver.owns(2)
+      const [first, second] = [0, 1].map(partition => receiver.committed.get(keyOf({ topic, partition })))
+      return { consumer, first, second }
+    }
+    const one = await comes()
+    expect(one.first).toEqual({ topic, partition: 0, offset: 0 })
+    const metadata = 'é'.padEnd(4_000, '~')
+    await one.consumer.commit([{ topic, partition: 0, offset: 1, metadata }])
+    await one.consumer.commit([{ topic, partition: 1, offset: 0, metadata: 'of the other' }])
+    await one.consumer.stop()
+    const two = await comes()
+    expect(two.first).toEqual({ topic, partition: 0, offset: 1, metadata })
+    expect(two.second).toEqual({ topic, partition: 1, offset: 0, metadata: 'of the other' })
+    await two.consumer.commit([{ topic, partition: 0, offset: 1 }])
+    await two.consumer.stop()
+    const three = await comes()
+    expect(three.first).toEqual({ topic, partition: 0, offset: 1 })
+    await three.consumer.stop()
+    await broker.setOffsets(group, [{ topic, partition: 1, offset: 0 }])
+    expect((await comes()).second).toEqual({ topic, partition: 1, offset: 0 })
+  })
+
+  test('more beside an offset than it takes is refused, and nothing is committed', async () => {
+    const broker = connect()
+    const topic = await topicOf(broker, 1)
+    const group = uniqueName('group')
+    const { receiver, consumer } = await consume(broker, group, topic)
+    await receiver.owns(1)
+    const commit = consumer.commit([{ topic, partition: 0, offset: 5, metadata: '~'.repeat(5_000) }])
+    await expect(commit).rejects.toMatchObject({ name: 'BrokerError', code: 'metadata-too-large' })
+    expect(await broker.committedOffsets(group, [topic])).toEqual([{ topic, partition: 0, offset: 0 }])
+  })
+
   test('two members share the partitions, and the one that stays takes over from the one that leaves', async () => {
     const broker = connect()
     const other = connect()

@@ -1,4 +1,4 @@
-import type { ConsumerStatus, RecordSink, TopicPartition } from '../../src/brokers/broker.ts'
+import type { CommittedOffset, ConsumerStatus, RecordSink, TopicPartition } from '../../src/brokers/broker.ts'
 import type { SourceRecord } from '../../src/compiler/plan.ts'
 
 /** Only a broken broker meets it; a passing test waits for events. */
@@ -11,12 +11,14 @@ export class Receiver implements RecordSink {
   readonly statuses: ConsumerStatus[] = []
   readonly revocations: { partitions: readonly TopicPartition[]; lost: boolean }[] = []
   readonly owned = new Set<string>()
+  /** What each partition was assigned with, last. */
+  readonly committed = new Map<string, CommittedOffset>()
   /** Run by `records`, before anything else. */
   onRecords: (records: readonly SourceRecord[]) => void = () => {}
   /** Awaited by `revoked`. */
   onRevoked: (partitions: readonly TopicPartition[], lost: boolean) => Promise<void> = async () => {}
   /** Run by `assigned`. */
-  onAssigned: (partitions: readonly TopicPartition[]) => void = () => {}
+  onAssigned: (partitions: readonly CommittedOffset[]) => void = () => {}
   /** Broken promises of the broker; every test ends with none. */
   readonly faults: string[] = []
   readonly #waiting = new Set<() => void>()
@@ -26,10 +28,11 @@ export class Receiver implements RecordSink {
     return this.received.map(record => record.value?.toString() ?? null)
   }
 
-  assigned(partitions: readonly TopicPartition[]): void {
+  assigned(partitions: readonly CommittedOffset[]): void {
     for (const partition of partitions) {
       if (this.owned.has(keyOf(partition))) this.faults.push(`${keyOf(partition)} was assigned twice`)
       this.owned.add(keyOf(partition))
+      this.committed.set(keyOf(partition), partition)
       this.#lastOffsets.delete(keyOf(partition))
     }
     this.onAssigned(partitions)

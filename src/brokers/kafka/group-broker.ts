@@ -1,4 +1,4 @@
-import type { Broker, Cluster } from 'kafkajs'
+import type { Broker, Cluster, FetchOffsetsPartition, TopicOffsets } from 'kafkajs'
 import { isUnreachable } from './kafka-error.ts'
 
 interface JoinRequest {
@@ -34,7 +34,15 @@ interface GroupRequests {
   leaveGroup(request: { readonly groupId: string; readonly memberId: string }): Promise<unknown>
 }
 
-export type GroupBroker = Broker & GroupRequests
+/** Its types leave out what lies beside an offset, too. */
+interface FetchedOffsets {
+  readonly topic: string
+  readonly partitions: FetchOffsetsPartition[]
+}
+
+export interface GroupBroker extends Broker, GroupRequests {
+  offsetFetch(request: { readonly groupId: string; readonly topics: TopicOffsets[] }): Promise<{ responses: FetchedOffsets[] }>
+}
 
 /** Throws where kafkajs is not the version this was written for. */
 function groupBroker(broker: Broker): GroupBroker {

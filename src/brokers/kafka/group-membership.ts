@@ -1,5 +1,5 @@
 import type { Cluster } from 'kafkajs'
-import { BrokerError, type TopicPartition, type TopicPartitionOffset } from '../broker.ts'
+import { BrokerError, type CommittedOffset, type TopicPartition } from '../broker.ts'
 import { byTopic } from './by-topic.ts'
 import { findCoordinator, type GroupBroker, type JoinResponse } from './group-broker.ts'
 import { assign, decodeAssignment, decodeMember, encodeMember, PROTOCOL_NAME } from './group-protocol.ts'
@@ -104,7 +104,7 @@ export class GroupMembership implements Membership {
     }
   }
 
-  async commit(offsets: readonly TopicPartitionOffset[], term: MemberTerm): Promise<void> {
+  async commit(offsets: readonly CommittedOffset[], term: MemberTerm): Promise<void> {
     await this.#commit(offsets, term)
   }
 
@@ -112,7 +112,7 @@ export class GroupMembership implements Membership {
    * Commits for a group without members, as a tool does. False where the group has members (Kafka then takes commits of members only):
    * they have decided where it starts.
    */
-  async commitFromOutside(offsets: readonly TopicPartitionOffset[]): Promise<boolean> {
+  async commitFromOutside(offsets: readonly CommittedOffset[]): Promise<boolean> {
     try {
       await this.#commit(offsets, { memberId: '', generation: -1 })
       return true
@@ -124,12 +124,15 @@ export class GroupMembership implements Membership {
   }
 
   /** Committed offsets of these partitions; those without a commit are left out. */
-  async committed(partitions: readonly TopicPartition[]): Promise<readonly TopicPartitionOffset[]> {
+  async committed(partitions: readonly TopicPartition[]): Promise<readonly CommittedOffset[]> {
     if (partitions.length === 0) return []
     const topics = wireOffsets(partitions.map(partition => ({ ...partition, offset: -1 })))
     const { responses } = await this.#ask(coordinator => coordinator.offsetFetch({ groupId: this.#group, topics }))
     return responses
-      .flatMap(({ topic, partitions: found }) => found.map(({ partition, offset }) => ({ topic, partition, offset: Number(offset) })))
+      .flatMap(({ topic, partitions: found }) =>
+        // Kafka keeps no metadata as an empty text.
+        found.map(({ partition, offset, metadata }) => ({ topic, partition, offset: Number(offset), metadata: metadata || undefined })),
+      )
       .filter(({ offset }) => offset >= 0)
   }
 
@@ -147,7 +150,7 @@ export class GroupMembership implements Membership {
     this.#leads = false
   }
 
-  async #commit(offsets: readonly TopicPartitionOffset[], { memberId, generation }: MemberTerm): Promise<void> {
+  async #commit(offsets: readonly CommittedOffset[], { memberId, generation }: MemberTerm): Promise<void> {
     const topics = wireOffsets(offsets)
     await this.#ask(coordinator => coordinator.offsetCommit({ groupId: this.#group, memberId, groupGenerationId: generation, topics }))
   }
@@ -198,9 +201,15 @@ function ignoreUnknownTopic(error: unknown): void {
   if (protocolType(error) !== 'UNKNOWN_TOPIC_OR_PARTITION') throw error
 }
 
-function wireOffsets(offsets: readonly TopicPartitionOffset[]): { topic: string; partitions: { partition: number; offset: string }[] }[] {
+interface WireOffset {
+  readonly partition: number
+  readonly offset: string
+  readonly metadata: string | null
+}
+
+function wireOffsets(offsets: readonly CommittedOffset[]): { topic: string; partitions: WireOffset[] }[] {
   return [...byTopic(offsets)].map(([topic, list]) => ({
     topic,
-    partitions: list.map(({ partition, offset }) => ({ partition, offset: String(offset) })),
+    partitions: list.map(({ partition, offset, metadata = null }) => ({ partition, offset: String(offset), metadata })),
   }))
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Cluster } from 'kafkajs'
 import type { TopicSelector } from '../../compiler/plan.ts'
-import type { RecordSink, TopicPartition, TopicPartitionOffset } from '../broker.ts'
+import type { CommittedOffset, RecordSink, TopicPartition } from '../broker.ts'
 import { revoke } from '../revoke.ts'
 import { keyOf } from './by-topic.ts'
 import type { KafkaConnection } from './kafka-connection.ts'
@@ -23,8 +23,8 @@ export interface GroupSessionOptions {
   readonly membership: Membership
   readonly settings: ConsumerSettings
   readonly sink: RecordSink
-  /** What was assigned, and where to start. */
-  readonly positions: readonly TopicPartitionOffset[]
+  /** What was assigned, where to start, and what was committed beside that. */
+  readonly positions: readonly CommittedOffset[]
   readonly topics: { readonly selector: TopicSelector; readonly found: FoundTopics; readonly refreshMs: number }
   readonly onFailure: (error: unknown, retryInMs: number) => void
   readonly onSuccess: () => void
@@ -63,7 +63,7 @@ export class GroupSession {
     this.#fetcher.resume(partitions)
   }
 
-  async commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
+  async commit(offsets: readonly CommittedOffset[]): Promise<void> {
     const { membership } = this.#options
     try {
       await membership.commit(offsets, this.#term)
@@ -78,7 +78,7 @@ export class GroupSession {
   async run(stop: AbortSignal): Promise<SessionEnd> {
     const { sink, positions, settings } = this.#options
     const partitions = positions.map(({ topic, partition }) => ({ topic, partition }))
-    if (partitions.length > 0) sink.assigned(partitions)
+    if (positions.length > 0) sink.assigned(positions)
     sink.status({ kind: 'joined', partitions: partitions.length, hasCompany: this.#options.membership.hasCompany })
     this.#fetcher.start()
     const over = new AbortController()

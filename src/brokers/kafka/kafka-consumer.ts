@@ -1,12 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  BrokerError,
-  type ConsumeOptions,
-  type Consumer,
-  type RecordSink,
-  type TopicPartition,
-  type TopicPartitionOffset,
-} from '../broker.ts'
+import { BrokerError, type CommittedOffset, type ConsumeOptions, type Consumer, type RecordSink, type TopicPartition } from '../broker.ts'
 import { retryDelay } from './back-off.ts'
 import { GroupMembership } from './group-membership.ts'
 import { GroupSession } from './group-session.ts'
@@ -73,7 +66,7 @@ export class KafkaConsumer implements Consumer {
   }
 
   /** One at a time, so that a commit that is tried again cannot overtake a later one. */
-  commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
+  commit(offsets: readonly CommittedOffset[]): Promise<void> {
     const session = this.#session
     const commit = this.#commits.then(() => this.#commit(offsets, session))
     this.#commits = commit.catch(() => {})
@@ -85,7 +78,7 @@ export class KafkaConsumer implements Consumer {
     return this.#running
   }
 
-  async #commit(offsets: readonly TopicPartitionOffset[], session: GroupSession | undefined): Promise<void> {
+  async #commit(offsets: readonly CommittedOffset[], session: GroupSession | undefined): Promise<void> {
     const owned = offsets.filter(offset => session?.owns(offset))
     if (session === undefined || owned.length === 0) return
     try {

@@ -32,6 +32,7 @@ const BY_TYPE: Readonly<Record<string, BrokerErrorCode>> = {
   INVALID_TOPIC_EXCEPTION: 'invalid-topic',
   MESSAGE_TOO_LARGE: 'record-too-large',
   RECORD_LIST_TOO_LARGE: 'record-too-large',
+  OFFSET_METADATA_TOO_LARGE: 'metadata-too-large',
   INVALID_RECORD: 'invalid-record',
   INVALID_TIMESTAMP: 'invalid-record',
   SASL_AUTHENTICATION_FAILED: 'authentication',

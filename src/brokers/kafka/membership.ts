@@ -1,4 +1,4 @@
-import type { TopicPartition, TopicPartitionOffset } from '../broker.ts'
+import type { CommittedOffset, TopicPartition, TopicPartitionOffset } from '../broker.ts'
 import type { KafkaConnection } from './kafka-connection.ts'
 
 export type HeartbeatAnswer = 'ok' | 'rebalance' | 'lost'
@@ -25,11 +25,11 @@ export interface Membership {
   /** What the last join gave it. */
   readonly term: MemberTerm
   /** Commits what was done in that term; rejects where it is over. */
-  commit(offsets: readonly TopicPartitionOffset[], term: MemberTerm): Promise<void>
+  commit(offsets: readonly CommittedOffset[], term: MemberTerm): Promise<void>
   /** Commits before joining. False where others have decided already where to start. */
   commitFromOutside(offsets: readonly TopicPartitionOffset[]): Promise<boolean>
-  /** Committed offsets of these partitions; those without a commit are left out. */
-  committed(partitions: readonly TopicPartition[]): Promise<readonly TopicPartitionOffset[]>
+  /** What is committed for these partitions; those without a commit are left out. */
+  committed(partitions: readonly TopicPartition[]): Promise<readonly CommittedOffset[]>
   /** Tells the others at once. */
   leave(): Promise<void>
   /** The next join is a new member's. */

@@ -1,6 +1,6 @@
 import type { Cluster } from 'kafkajs'
 import type { StartPosition } from '../../compiler/plan.ts'
-import type { TopicPartition, TopicPartitionOffset } from '../broker.ts'
+import type { CommittedOffset, TopicPartition, TopicPartitionOffset } from '../broker.ts'
 import { byTopic, keyOf } from './by-topic.ts'
 import type { Membership } from './membership.ts'
 
@@ -35,7 +35,7 @@ export class StartOffsets {
   }
 
   /** The next offset of each assigned partition. Partitions without a commit get one here: they came later, and start at the earliest. */
-  async settle(cluster: Cluster, membership: Membership, assigned: readonly TopicPartition[]): Promise<readonly TopicPartitionOffset[]> {
+  async settle(cluster: Cluster, membership: Membership, assigned: readonly TopicPartition[]): Promise<readonly CommittedOffset[]> {
     const committed = await membership.committed(assigned)
     const known = new Set(committed.map(keyOf))
     const open = assigned.filter(partition => !known.has(keyOf(partition)))

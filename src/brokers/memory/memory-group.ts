@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { StartPosition } from '../../compiler/plan.ts'
-import type { TopicPartition, TopicPartitionOffset } from '../broker.ts'
+import type { CommittedOffset, TopicPartition, TopicPartitionOffset } from '../broker.ts'
 import { stickyAssignment } from '../sticky-assignment.ts'
 import { selectsTopic } from '../topic-name.ts'
 import type { MemoryCluster } from './memory-cluster.ts'
@@ -11,7 +11,7 @@ import type { PartitionLog } from './partition-log.ts'
 export class MemoryGroup {
   readonly #cluster: MemoryCluster
   readonly #members = new Set<MemoryMember>()
-  readonly #offsets = new Map<string, TopicPartitionOffset>()
+  readonly #offsets = new Map<string, CommittedOffset>()
   #rebalancing = false
   #again = false
   #generation = 0
@@ -44,16 +44,18 @@ export class MemoryGroup {
     if ([...this.#members].some(member => selectsTopic(member.topics, topic))) void this.#rebalance()
   }
 
-  commit(offset: TopicPartitionOffset): void {
-    this.#offsets.set(positionKey(offset), { topic: offset.topic, partition: offset.partition, offset: offset.offset })
+  commit({ topic, partition, offset, metadata }: CommittedOffset): void {
+    this.#offsets.set(positionKey({ topic, partition }), { topic, partition, offset, metadata })
   }
 
-  committed(position: TopicPartition): number | undefined {
-    return this.#offsets.get(positionKey(position))?.offset
+  committed(position: TopicPartition): CommittedOffset | undefined {
+    return this.#offsets.get(positionKey(position))
   }
 
   committedOffsets(topics: readonly string[]): readonly TopicPartitionOffset[] {
-    return [...this.#offsets.values()].filter(offset => topics.includes(offset.topic))
+    return [...this.#offsets.values()]
+      .filter(({ topic }) => topics.includes(topic))
+      .map(({ topic, partition, offset }) => ({ topic, partition, offset }))
   }
 
   #commitBirth(member: MemoryMember, from: StartPosition): void {

@@ -1,18 +1,14 @@
 import type { TopicSelector } from '../../compiler/plan.ts'
-import {
-  BrokerError,
-  type ConsumeOptions,
-  type Consumer,
-  type RecordSink,
-  type TopicPartition,
-  type TopicPartitionOffset,
-} from '../broker.ts'
+import { BrokerError, type CommittedOffset, type ConsumeOptions, type Consumer, type RecordSink, type TopicPartition } from '../broker.ts'
 import { revoke } from '../revoke.ts'
 import { type MemoryGroup, positionKey } from './memory-group.ts'
 import type { PartitionLog } from './partition-log.ts'
 
 /** A delivery of one partition takes at most this much, so that partitions take turns. */
 const DELIVERY = { records: 500, bytes: 1024 * 1024 }
+
+/** Kafka's default `offset.metadata.max.bytes`. */
+const LARGEST_METADATA = 4_096
 
 /** Longer than any receiver's own bound: only a receiver that never answers meets it. */
 const REVOKE_TIMEOUT_MS = 60_000
@@ -71,8 +67,10 @@ export class MemoryMember implements Consumer {
     this.#schedule()
   }
 
-  async commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
+  async commit(offsets: readonly CommittedOffset[]): Promise<void> {
     for (const offset of offsets) {
+      if (Buffer.byteLength(offset.metadata ?? '') > LARGEST_METADATA)
+        throw new BrokerError('metadata-too-large', `an offset takes at most ${LARGEST_METADATA} bytes beside it`, { retriable: false })
       if (!Number.isSafeInteger(offset.offset) || offset.offset < 0)
         throw new BrokerError('failed', `${offset.offset} cannot be committed: an offset is a whole number from 0`, { retriable: false })
       if (this.#readers.has(positionKey(offset))) this.#group.commit(offset)
@@ -98,16 +96,18 @@ export class MemoryMember implements Consumer {
   /** Starts reading those of `logs` that are new. */
   grant(logs: readonly PartitionLog[]): void {
     const added = logs.filter(log => !this.#readers.has(positionKey(log)))
+    const positions: CommittedOffset[] = []
     for (const log of added) {
-      let next = this.#group.committed(log)
-      if (next === undefined) {
-        next = log.low
-        this.#group.commit({ ...position(log), offset: next })
+      let committed = this.#group.committed(log)
+      if (committed === undefined) {
+        committed = { ...position(log), offset: log.low }
+        this.#group.commit(committed)
       }
-      this.#readers.set(positionKey(log), { log, next, paused: false, leaving: false })
+      positions.push(committed)
+      this.#readers.set(positionKey(log), { log, next: committed.offset, paused: false, leaving: false })
       log.readers.add(this.#wake)
     }
-    if (added.length > 0) this.#sink.assigned(added.map(position))
+    if (positions.length > 0) this.#sink.assigned(positions)
     this.#sink.status({ kind: 'joined', partitions: this.#readers.size, hasCompany: this.#group.size > 1 })
     this.#schedule()
   }
