@@ -1,5 +1,6 @@
 import type { SourceRecord } from '../compiler/plan.ts'
 import { AttemptReleased } from './attempt-run.ts'
+import type { DoneAhead } from './done-ahead.ts'
 import { Lanes } from './lanes.ts'
 import { OffsetTracker } from './offset-tracker.ts'
 import type { Cancel, Clock } from './ports.ts'
@@ -16,7 +17,7 @@ export type AssignmentState = 'active' | 'draining' | 'released'
 export class Assignment {
   readonly topic: string
   readonly partition: number
-  readonly tracker = new OffsetTracker()
+  readonly tracker: OffsetTracker
   readonly lanes = new Lanes()
   /** Delivered, not yet looked at. */
   backlog: { readonly records: readonly SourceRecord[]; next: number; readonly nextOffset: number }[] = []
@@ -52,9 +53,11 @@ export class Assignment {
   readonly #waits = new Set<() => void>()
   readonly #idleWaiters = new Set<() => void>()
 
-  constructor(topic: string, partition: number, clock: Clock, isRetry = false) {
+  /** `saved`: what the broker keeps of it. */
+  constructor(topic: string, partition: number, clock: Clock, isRetry = false, saved?: DoneAhead) {
     this.topic = topic
     this.partition = partition
+    this.tracker = new OffsetTracker(saved)
     this.isRetry = isRetry
     this.#clock = clock
     this.#attempts = new RunningAttempts(clock)

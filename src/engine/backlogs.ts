@@ -16,6 +16,8 @@ export interface BacklogUse {
   batchSize(): number
   /** Takes the partition's next message. */
   take(assignment: Assignment, record: SourceRecord): void
+  /** Passes over the partition's next message, which was done before. */
+  pass(assignment: Assignment, record: SourceRecord): void
   /** A partition got on. */
   moved(): void
   /** A turn is over that nobody had called for. */
@@ -84,6 +86,11 @@ export class Backlogs {
       const end = Math.min(delivery.records.length, delivery.next + this.#use.batchSize())
       while (delivery.next < end && assignment.takesMessages) {
         const record = delivery.records[delivery.next]
+        if (record !== undefined && assignment.tracker.wasDone(record.offset)) {
+          delivery.next++
+          this.#use.pass(assignment, record)
+          continue
+        }
         if (record === undefined || (assignment.isRetry && this.#parks(assignment, record)) || this.#limit?.take() === false) break
         delivery.next++
         this.#use.take(assignment, record)

@@ -1,12 +1,26 @@
 import type { Assignment } from './assignment.ts'
 import type { SubscriptionCounters } from './counters.ts'
+import { type DoneAhead, writeDoneAhead } from './done-ahead.ts'
 import type { Cancel, ConsumerPort, EnginePorts } from './ports.ts'
 
 const commitEveryMs = 500
 
+/** So often at most a position that does not move is committed again, for what is done above it. */
+const tellEveryMs = 1_000
+
+/** `last`: nothing more will come of these partitions. */
+type Occasion = 'cadence' | 'last'
+
+interface Saving {
+  readonly assignment: Assignment
+  readonly metadata: string | undefined
+  /** What the broker keeps once it has arrived. */
+  readonly saved: DoneAhead
+}
+
 /**
- * Commits positions at most `commitEveryMs` after they moved, off the path of messages. One request at a time, so that committed offsets
- * never go back; a request that fails is made again with the next one.
+ * Commits positions at most `commitEveryMs` after they moved, and with them what is done above, off the path of messages. One request at a time,
+ * so that committed offsets never go back; a request that fails is made again with the next one.
  */
 export class CommitCadence {
   readonly #ports: EnginePorts
@@ -17,10 +31,16 @@ export class CommitCadence {
   #running: Promise<void> = Promise.resolve()
   /** Requests under way or waiting for their turn. */
   #requests = 0
+  /** What is done above a position is told. */
+  #tells: boolean
+  /** When positions that had not moved were looked at last, on the monotonic clock. */
+  #toldAt = Number.NEGATIVE_INFINITY
 
-  constructor(ports: EnginePorts, counters: SubscriptionCounters, assignments: () => Iterable<Assignment>) {
+  /** `outlives`: what is committed is read by who comes next. */
+  constructor(ports: EnginePorts, counters: SubscriptionCounters, outlives: boolean, assignments: () => Iterable<Assignment>) {
     this.#ports = ports
     this.#counters = counters
+    this.#tells = outlives
     this.#assignments = assignments
   }
 
@@ -34,16 +54,16 @@ export class CommitCadence {
     this.#cancel = this.#ports.clock.schedule(commitEveryMs, () => {
       this.#cancel = undefined
       if (this.#requests > 0) this.moved()
-      else void this.commit(this.#assignments())
+      else void this.#commit(this.#assignments(), 'cadence')
     })
   }
 
-  /** Commits these partitions' positions after any request under way. Never rejects: a failure is logged, counted and repeated. */
+  /**
+   * Commits for the last time what these partitions came to, after any request under way. Never rejects: a failure is logged, counted and
+   * repeated.
+   */
   commit(assignments: Iterable<Assignment>): Promise<void> {
-    const chosen = [...assignments]
-    this.#requests++
-    this.#running = this.#running.then(() => this.#commitNow(chosen)).finally(() => this.#requests--)
-    return this.#running
+    return this.#commit(assignments, 'last')
   }
 
   stop(): void {
@@ -51,25 +71,71 @@ export class CommitCadence {
     this.#cancel = undefined
   }
 
-  async #commitNow(assignments: readonly Assignment[]): Promise<void> {
-    const moved = assignments.flatMap(assignment => {
-      const offset = assignment.tracker.uncommitted
-      return offset === undefined || assignment.gone ? [] : [{ assignment, offset }]
-    })
-    if (moved.length === 0 || this.#consumer === undefined) return
+  #commit(assignments: Iterable<Assignment>, occasion: Occasion): Promise<void> {
+    const chosen = [...assignments]
+    this.#requests++
+    this.#running = this.#running.then(() => this.#commitNow(chosen, occasion)).finally(() => this.#requests--)
+    return this.#running
+  }
+
+  async #commitNow(assignments: readonly Assignment[], occasion: Occasion): Promise<void> {
+    const savings = this.#savings(assignments, occasion)
+    if (savings.length === 0 || this.#consumer === undefined) return
     try {
       await this.#consumer.commit(
-        moved.map(({ assignment, offset }) => ({ topic: assignment.topic, partition: assignment.partition, offset })),
+        savings.map(({ assignment, metadata, saved }) => ({
+          topic: assignment.topic,
+          partition: assignment.partition,
+          offset: saved.offset,
+          metadata,
+        })),
       )
-      for (const { assignment, offset } of moved) assignment.tracker.markCommitted(offset)
+      for (const { assignment, saved } of savings) assignment.tracker.markSaved(saved)
       this.#counters.commits++
     } catch (error) {
+      if (this.#tells && isTooMuch(error)) {
+        this.#tells = false
+        this.#ports.log.warn(
+          { error: error.message },
+          'the broker keeps no list of what is done above a committed offset: after a stop or a crash that is delivered again',
+        )
+        return this.#commitNow(assignments, occasion)
+      }
       this.#counters.commitFailures++
       this.#ports.log.warn(
-        { error: error instanceof Error ? error.message : String(error), partitions: moved.length },
+        { error: error instanceof Error ? error.message : String(error), partitions: savings.length },
         'offsets could not be committed; trying again',
       )
       if (assignments.some(assignment => assignment.state === 'active')) this.moved()
     }
   }
+
+  /** A position that has moved is due; one that has not, when much is done above it, or anything at the last. */
+  #savings(assignments: readonly Assignment[], occasion: Occasion): readonly Saving[] {
+    const now = this.#ports.clock.monotonic()
+    const mayTell = occasion === 'last' || now - this.#toldAt >= tellEveryMs
+    const savings: Saving[] = []
+    for (const assignment of assignments) {
+      const { tracker } = assignment
+      if (assignment.gone) continue
+      if (tracker.unsavedPosition === undefined) {
+        if (!this.#tells || !tracker.hasUntold(occasion === 'cadence')) continue
+        if (!mayTell) {
+          this.moved()
+          continue
+        }
+        this.#toldAt = now
+      }
+      const { offset, bounds } = tracker.ahead
+      const written = this.#tells ? writeDoneAhead({ offset, bounds }) : undefined
+      const saved = written?.told ?? { offset, bounds: [] }
+      if (!tracker.isSaved(saved)) savings.push({ assignment, metadata: written?.metadata, saved })
+    }
+    return savings
+  }
+}
+
+/** It takes offsets without what is said beside them. */
+function isTooMuch(error: unknown): error is Error {
+  return error instanceof Error && 'code' in error && error.code === 'metadata-too-large'
 }

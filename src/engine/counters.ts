@@ -6,6 +6,8 @@ export class SubscriptionCounters {
   received = 0
   /** Messages that reached an end: done, dead-lettered, filtered or skipped. */
   settled = 0
+  /** Those of them that were done before their partition came here, and did not run again. */
+  doneBefore = 0
   /** Messages that no route names, under `unmatched: ignore`. */
   unmatched = 0
   undecodable = 0
@@ -18,7 +20,7 @@ export class SubscriptionCounters {
   batchMessages = 0
   /** Messages that had started and did not settle when their partition left, or the run ended. */
   released = 0
-  /** Messages that had settled then, and are delivered again all the same: what lies below them was not committed. */
+  /** Messages that had settled then, and run again all the same: no commit that arrived says so. */
   repeated = 0
   commits = 0
   commitFailures = 0

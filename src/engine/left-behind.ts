@@ -2,13 +2,13 @@ import type { SubscriptionPlan } from '../compiler/plan.ts'
 import type { Assignment } from './assignment.ts'
 import type { EngineLog } from './ports.ts'
 
-/** What is left of the partitions that leave: all of it is delivered again. */
+/** What is left of the partitions that leave: all of it runs again. */
 export interface LeftBehind {
   /** Nothing was cut off. */
   readonly finished: boolean
   /** Messages that had started and did not settle: they waited for a retry, or were cut off. */
   readonly released: number
-  /** Messages that had settled, above one that was not, or without a commit that arrived. */
+  /** Messages that had settled without a commit that arrived and says so. */
   readonly repeated: number
 }
 

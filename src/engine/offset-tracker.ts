@@ -1,24 +1,46 @@
+import { countDone, type DoneAhead, isDone } from './done-ahead.ts'
+
+/** Settled entries are taken out of what is open once there are more than so many, and half of it. */
+const mostEarly = 1_024
+
 /**
  * The next offset of one partition that may be committed: everything below it is settled. Messages settle out of order; only those
  * that are still open are kept, so a message that settles at once costs one field.
  */
 export class OffsetTracker {
-  /** Open offsets in delivery order, and those settled early as their complement (below 0), until all before them are; `#head` is the first that is open. */
+  /** Open offsets in delivery order, and those settled early as their complement (below 0) or not at all; `#head` is the first that is open. */
   #open: number[] = []
   #head = 0
   /** Of those from `#head` on: how many are settled. */
   #early = 0
-  #next: number
+  /** -1 before the first delivery. */
+  #next = -1
   /** The first offset that was delivered, or -1. */
-  #first: number
-  /** Offsets below this are never reported: they were committed before. */
-  #committed: number
+  #first = -1
+  /** What the broker keeps. Positions below its offset are never reported. */
+  #saved: DoneAhead
+  /** What was done before the partition came here, and where that ends. */
+  #before: readonly number[]
+  #beforeEnd: number
 
-  /** `next` is the first offset that will be delivered, or -1 where that is not known yet. */
-  constructor(next = -1) {
-    this.#next = next
-    this.#first = next
-    this.#committed = next
+  /** `saved`: what the broker keeps; undefined where that is not known. */
+  constructor(saved: DoneAhead = nothingSaved) {
+    this.#saved = saved
+    this.#before = saved.bounds
+    this.#beforeEnd = saved.bounds.at(-1) ?? -1
+  }
+
+  /** The message was done before the partition came here. */
+  wasDone(offset: number): boolean {
+    return offset < this.#beforeEnd && isDone(this.#before, offset)
+  }
+
+  /** Where the partition ends, before its first delivery. Below what was committed: it has lost messages, and gives their offsets to others. */
+  endsAt(end: number): void {
+    if (end >= Math.max(this.#beforeEnd, this.#saved.offset)) return
+    this.#saved = nothingSaved
+    this.#before = []
+    this.#beforeEnd = -1
   }
 
   /** The message at `offset` was delivered and is not settled yet. Offsets must grow. */
@@ -33,6 +55,7 @@ export class OffsetTracker {
       if (this.#open[index] !== offset) return
       this.#open[index] = complement(offset)
       this.#early++
+      if (this.#early > mostEarly && this.#early * 2 > this.#open.length - this.#head) this.#dropEarly()
       return
     }
     this.#head++
@@ -62,22 +85,65 @@ export class OffsetTracker {
     return this.#open.length - this.#head - this.#early
   }
 
-  /** The position, if it moved since the last `markCommitted`; else undefined. */
-  get uncommitted(): number | undefined {
+  /** The position, if it moved since the last `markSaved`; else undefined. */
+  get unsavedPosition(): number | undefined {
     const position = this.position
-    return position > this.#committed ? position : undefined
+    return position > this.#saved.offset ? position : undefined
+  }
+
+  /** What of the partition is done above its position: settled here, or before and not delivered again yet. */
+  get ahead(): DoneAhead {
+    const offset = this.position
+    const bounds: number[] = []
+    let from = offset
+    for (let index = this.#head; index < this.#open.length; index++) {
+      const open = this.#open[index] ?? -1
+      if (open < 0) continue
+      if (open > from) bounds.push(from, open)
+      from = open + 1
+    }
+    if (this.#next > from) bounds.push(from, this.#next)
+    for (let index = 0; index + 1 < this.#before.length; index += 2) {
+      const start = Math.max(this.#before[index] ?? 0, this.#next)
+      const end = this.#before[index + 1] ?? 0
+      if (start >= end) continue
+      if (bounds.at(-1) === start) bounds.pop()
+      else bounds.push(start)
+      bounds.push(end)
+    }
+    return { offset, bounds }
+  }
+
+  /** What is done above the position that the broker keeps is not told there: some of it, or (`noticeably`) more than a small part. */
+  hasUntold(noticeably: boolean): boolean {
+    const { position, unsaved } = this
+    if (position !== this.#saved.offset || unsaved <= 0) return false
+    return !noticeably || unsaved * 64 >= this.#next - position - this.openCount
   }
 
   /**
-   * Messages that are settled and not committed: what starts from the committed offset handles them again. Offsets without a message, of
-   * compacted topics or transactions, are counted with them: there are no more than so many.
+   * Messages that are settled, and neither committed nor told beside the committed offset: what starts from there handles them again. Offsets
+   * without a message, of compacted topics or transactions, are counted with them: there are no more than so many.
    */
   get unsaved(): number {
-    return this.#next - Math.max(this.#committed, this.#first) - this.openCount
+    const from = Math.max(this.#saved.offset, this.#first)
+    if (this.#next < from) return 0
+    return this.#next - from - this.openCount - countDone(this.#saved.bounds, from, this.#next)
   }
 
-  markCommitted(position: number): void {
-    if (position > this.#committed) this.#committed = position
+  isSaved({ offset, bounds }: DoneAhead): boolean {
+    const saved = this.#saved
+    return offset === saved.offset && bounds.length === saved.bounds.length && bounds.every((bound, index) => bound === saved.bounds[index])
+  }
+
+  markSaved(saved: DoneAhead): void {
+    if (saved.offset >= this.#saved.offset) this.#saved = saved
+  }
+
+  #dropEarly(): void {
+    this.#open = this.#open.slice(this.#head).filter(entry => entry >= 0)
+    this.#head = 0
+    this.#early = 0
   }
 
   /** Where it stands, or would. Offsets grow by 1 at least, mostly by just that: the first look is where it stands at the latest. */
@@ -93,6 +159,8 @@ export class OffsetTracker {
     return low
   }
 }
+
+const nothingSaved: DoneAhead = { offset: -1, bounds: [] }
 
 /** Of offsets beyond 32 bits, too. */
 function complement(offset: number): number {

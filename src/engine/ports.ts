@@ -89,7 +89,14 @@ export interface DeadLetterRecord {
 export interface ConsumerPort {
   pause(partitions: readonly PartitionId[]): void
   resume(partitions: readonly PartitionId[]): void
-  commit(offsets: readonly (PartitionId & { readonly offset: number })[]): Promise<void>
+  /** `metadata` is kept beside the offset until the next commit. */
+  commit(offsets: readonly (PartitionId & { readonly offset: number; readonly metadata?: string | undefined })[]): Promise<void>
+}
+
+/** A partition as it comes here, with what was committed for it. */
+export interface AssignedPartition extends PartitionId {
+  readonly offset?: number
+  readonly metadata?: string | undefined
 }
 
 export interface PartitionId {

@@ -7,6 +7,7 @@ import { Breakers } from './breaker.ts'
 import { CommitCadence } from './commit-cadence.ts'
 import { SubscriptionCounters } from './counters.ts'
 import { DeadLetterWriter } from './dead-letter-writer.ts'
+import { readDoneAhead } from './done-ahead.ts'
 import type { Execution, Settlement } from './execution.ts'
 import { GivenUpLog } from './given-up-log.ts'
 import { KeyScopes } from './idempotency-key.ts'
@@ -15,7 +16,7 @@ import { type LeftBehind, leftBehind, tellLeftBehind } from './left-behind.ts'
 import type { LimitMember, MessageLimit } from './message-limit.ts'
 import { runMessage } from './message-run.ts'
 import type { EngineObserver } from './observer.ts'
-import type { ConsumerPort, EnginePorts, PartitionId } from './ports.ts'
+import type { AssignedPartition, ConsumerPort, EnginePorts, PartitionId } from './ports.ts'
 import { TopicWrites } from './topic-writes.ts'
 import { Window } from './window.ts'
 
@@ -58,7 +59,7 @@ export class SubscriptionProcessor implements LimitMember {
     this.counters = options.counters ?? new SubscriptionCounters()
     this.#rebalanceMs = options.rebalanceMs
     this.#limit = options.limit
-    this.#commits = new CommitCadence(options.ports, this.counters, () => this.#assignments.values())
+    this.#commits = new CommitCadence(options.ports, this.counters, options.plan.role !== 'fanout', () => this.#assignments.values())
     this.#scheduler = new LaneScheduler(
       options.ports.clock,
       options.plan,
@@ -71,6 +72,7 @@ export class SubscriptionProcessor implements LimitMember {
     this.#backlogs = new Backlogs(options.ports.clock, options.limit, {
       batchSize: () => this.#plan.batch.size,
       take: (assignment, record) => this.#take(assignment, record),
+      pass: (assignment, record) => this.#pass(assignment, record),
       moved: () => this.#commits.moved(),
       turned: () => this.#keepWindow(),
     })
@@ -133,9 +135,10 @@ export class SubscriptionProcessor implements LimitMember {
     return this.#window
   }
 
-  assigned(partitions: readonly PartitionId[]): void {
-    for (const { topic, partition } of partitions) {
-      const assignment = new Assignment(topic, partition, this.#ports.clock, isRetryTopicOf(this.#plan.group, topic))
+  assigned(partitions: readonly AssignedPartition[]): void {
+    for (const { topic, partition, offset, metadata } of partitions) {
+      const saved = offset === undefined ? undefined : (readDoneAhead(metadata, offset) ?? { offset, bounds: [] })
+      const assignment = new Assignment(topic, partition, this.#ports.clock, isRetryTopicOf(this.#plan.group, topic), saved)
       this.#assignments.set(assignment.id, assignment)
     }
   }
@@ -160,6 +163,7 @@ export class SubscriptionProcessor implements LimitMember {
   records(topic: string, partition: number, records: readonly SourceRecord[], nextOffset: number, highWatermark: number): void {
     const assignment = this.#assignments.get(`${topic}/${partition}`)
     if (assignment === undefined || !assignment.takesMessages || this.#stopping) return
+    if (assignment.highWatermark < 0) assignment.tracker.endsAt(highWatermark)
     assignment.highWatermark = highWatermark
     this.#window.enter(assignment, records)
     this.#backlogs.add(assignment, records, nextOffset)
@@ -232,6 +236,14 @@ export class SubscriptionProcessor implements LimitMember {
     assignment.tracker.delivered(record.offset + 1)
   }
 
+  #pass(assignment: Assignment, record: SourceRecord): void {
+    this.counters.received++
+    this.counters.settled++
+    this.counters.doneBefore++
+    this.#window.leave(assignment, record)
+    assignment.tracker.delivered(record.offset + 1)
+  }
+
   #startObserved(observer: EngineObserver): StartMessage {
     return (assignment, record, turn, seat) => {
       const plan = this.#plan
@@ -257,7 +269,7 @@ export class SubscriptionProcessor implements LimitMember {
     this.#window.leave(assignment, record)
     if (settlement === 'released') {
       assignment.released++
-      // It will be delivered again, and everything above it with it: filling gaps there is of no use.
+      // It holds back what can be committed: filling gaps above it is of no use.
       assignment.furthest = Math.min(assignment.furthest, record.offset - 1)
       this.#discard(assignment)
     } else {

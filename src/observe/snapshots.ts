@@ -6,6 +6,8 @@ export interface SubscriptionSnapshot {
   readonly received: number
   /** Messages that reached an end and no longer hold back the commit. */
   readonly settled: number
+  /** Those of them that were done before their partition came here, and did not run again. */
+  readonly doneBefore: number
   /** Messages that no route names, under `unmatched: ignore`. */
   readonly unmatched: number
   readonly undecodable: number
@@ -22,7 +24,7 @@ export interface SubscriptionSnapshot {
   readonly pausedPartitions: number
   /** Messages that had started when their partition left, and are delivered again. */
   readonly released: number
-  /** Messages that had ended then, and are delivered again with those. */
+  /** Messages that had ended then, and run again all the same. */
   readonly repeated: number
   readonly commitFailures: number
   readonly deadLetterWriteFailures: number

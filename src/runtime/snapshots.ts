@@ -11,6 +11,7 @@ export function snapshotOf(runner: SubscriptionRunner): SubscriptionSnapshot {
     subscription: processor.plan.name,
     received: counters.received,
     settled: counters.settled,
+    doneBefore: counters.doneBefore,
     unmatched: counters.unmatched,
     undecodable: counters.undecodable,
     routes: [...counters.routes].map(([route, of]) => routeSnapshot(route, of)),

@@ -31,7 +31,7 @@ export interface LogLine {
   readonly message: string
 }
 
-export type Commit = PartitionId & { readonly offset: number }
+export type Commit = PartitionId & { readonly offset: number; readonly metadata?: string | undefined }
 
 /** A promise that the test settles. */
 export interface Held<T = unknown> {

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { isDone } from '../../src/engine/done-ahead.ts'
 import { OffsetTracker } from '../../src/engine/offset-tracker.ts'
 
 /** What the tracker promises, said in the slowest way: all offsets are kept and looked through. */
@@ -59,18 +60,22 @@ describe('the position of a partition', () => {
               break
             }
             case 'commit': {
-              const { uncommitted } = tracker
-              expect(uncommitted).toBe(naive.position > committed ? naive.position : undefined)
-              if (uncommitted === undefined) break
-              tracker.markCommitted(uncommitted)
-              committed = uncommitted
-              expect(tracker.uncommitted).toBeUndefined()
+              const due = tracker.unsavedPosition
+              expect(due).toBe(naive.position > committed ? naive.position : undefined)
+              if (due === undefined) break
+              tracker.markSaved({ offset: due, bounds: [] })
+              committed = due
+              expect(tracker.unsavedPosition).toBeUndefined()
               break
             }
           }
           expect(tracker.position).toBe(naive.position)
           expect(tracker.position).toBeGreaterThanOrEqual(highest)
           expect(tracker.openCount).toBe(naive.open.size)
+          const { offset, bounds } = tracker.ahead
+          expect(offset).toBe(naive.position)
+          if (at > start)
+            for (let each = naive.position; each < at + 2; each++) expect(isDone(bounds, each)).toBe(each < at && !naive.open.has(each))
           // Offsets without messages may count as well.
           const unsaved = settled.filter(offset => offset >= committed).length
           expect(tracker.unsaved).toBeGreaterThanOrEqual(unsaved)
@@ -109,14 +114,14 @@ describe('the position of a partition', () => {
   it('is unknown before the first delivery and then has nothing to commit', () => {
     const tracker = new OffsetTracker()
     expect(tracker.position).toBe(-1)
-    expect(tracker.uncommitted).toBeUndefined()
+    expect(tracker.unsavedPosition).toBeUndefined()
   })
 
   it('a late acknowledgement of an older commit does not bring the newer one back', () => {
     const tracker = new OffsetTracker()
     tracker.delivered(10)
-    tracker.markCommitted(10)
-    tracker.markCommitted(4)
-    expect(tracker.uncommitted).toBeUndefined()
+    tracker.markSaved({ offset: 10, bounds: [] })
+    tracker.markSaved({ offset: 4, bounds: [] })
+    expect(tracker.unsavedPosition).toBeUndefined()
   })
 })

@@ -20,6 +20,7 @@ function subscription(changes: Partial<SubscriptionSnapshot> = {}): Subscription
     pausedPartitions: 0,
     released: 0,
     repeated: 0,
+    doneBefore: 0,
     commitFailures: 0,
     deadLetterWriteFailures: 0,
     deadLetterReferences: 0,
@@ -83,6 +84,7 @@ describe('a subscription', () => {
       pausedPartitions: 1,
       released: 7,
       repeated: 8,
+      doneBefore: 21,
       commitFailures: 9,
       deadLetterWriteFailures: 11,
       deadLetterReferences: 14,
@@ -111,6 +113,7 @@ describe('a subscription', () => {
     expect(read('signalbox_consumer_paused_partitions')).toBe(1)
     expect(read('signalbox_messages_released_total')).toBe(7)
     expect(read('signalbox_messages_repeated_total')).toBe(8)
+    expect(read('signalbox_messages_done_before_total')).toBe(21)
     expect(read('signalbox_commit_failures_total')).toBe(9)
     expect(read('signalbox_dead_letter_write_failures_total')).toBe(11)
     expect(read('signalbox_dead_letter_references_total')).toBe(14)

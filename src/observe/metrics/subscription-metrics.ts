@@ -5,6 +5,11 @@ import { byReason, counter, gauge, labelledCounter, labelledGauge, type Metric }
 export const subscriptionMetrics: readonly Metric<SubscriptionSnapshot>[] = [
   counter('signalbox_messages_received_total', 'Messages taken from the broker', s => s.received),
   counter('signalbox_messages_settled_total', 'Messages that reached an end: done, dead-lettered, filtered or skipped', s => s.settled),
+  counter(
+    'signalbox_messages_done_before_total',
+    'Messages that were done before their partition came here, and did not run again',
+    s => s.doneBefore,
+  ),
   counter('signalbox_messages_unmatched_total', 'Messages that no route names, under unmatched: ignore', s => s.unmatched),
   counter('signalbox_messages_undecodable_total', 'Messages that could not be decoded', s => s.undecodable),
   counter('signalbox_retries_total', 'Attempts after the first one', s => s.retries),
@@ -19,7 +24,7 @@ export const subscriptionMetrics: readonly Metric<SubscriptionSnapshot>[] = [
   counter('signalbox_messages_released_total', 'Messages that had not ended when their partition left: delivered again', s => s.released),
   counter(
     'signalbox_messages_repeated_total',
-    'Messages that had ended when their partition left, and are delivered again: what lies below them was not committed',
+    'Messages that had ended when their partition left, and run again all the same: no commit that arrived says so',
     s => s.repeated,
   ),
   counter('signalbox_commit_failures_total', 'Offset commits that did not arrive', s => s.commitFailures),
