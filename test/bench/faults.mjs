@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import kafkajs from 'kafkajs'
+import { createTopics } from '../kafka/create-topics.mjs'
 import { startKafka } from '../kafka/kafka-server.mjs'
 import { median, startRouter, untilSettled } from './built-router.mjs'
 
@@ -95,7 +96,7 @@ try {
 }
 
 async function fill(topic, write) {
-  await admin.createTopics({ topics: [{ topic, numPartitions: 6 }], waitForLeaders: true })
+  await createTopics(admin, [{ topic, numPartitions: 6 }])
   const producer = client.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner })
   await producer.connect()
   for (let sent = 0; sent < messages; sent += 5_000) {
@@ -133,7 +134,7 @@ function figures({ rate, cpu }) {
 async function measure(run, topic, env, whenDone) {
   const root = join(folder, run)
   const tell = join(root, 'told')
-  await admin.createTopics({ topics: [{ topic: `${run}.dlq`, numPartitions: 1 }], waitForLeaders: true })
+  await createTopics(admin, [{ topic: `${run}.dlq`, numPartitions: 1 }])
   const files = {
     'routes/bench.yaml': `topics: ${topic}
 from: earliest

@@ -6,6 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import kafkajs from 'kafkajs'
+import { createTopics } from '../kafka/create-topics.mjs'
 import { startKafka } from '../kafka/kafka-server.mjs'
 import { freePort, median, startRouter, untilSettled } from './built-router.mjs'
 
@@ -59,7 +60,7 @@ async function fill() {
   const client = new kafkajs.Kafka({ brokers: kafka.address.split(','), logLevel: kafkajs.logLevel.NOTHING })
   const admin = client.admin()
   await admin.connect()
-  await admin.createTopics({ topics: [{ topic, numPartitions: 6 }], waitForLeaders: true })
+  await createTopics(admin, [{ topic, numPartitions: 6 }])
   await admin.disconnect()
   const producer = client.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner })
   await producer.connect()

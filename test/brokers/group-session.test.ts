@@ -7,6 +7,7 @@ import { KafkaConnection } from '../../src/brokers/kafka/kafka-connection.ts'
 import { openLink } from '../../src/brokers/kafka/kafka-link.ts'
 import { consumerSettings } from '../../src/brokers/kafka/kafka-settings.ts'
 import type { HeartbeatAnswer, Membership, MemberTerm } from '../../src/brokers/kafka/membership.ts'
+import { createTopics } from '../kafka/create-topics.mjs'
 import { describeWithKafka, kafkaBrokers, uniqueName } from '../kafka/kafka-address.ts'
 import { kafkaClient } from '../kafka/kafka-client.ts'
 import { FakeCluster } from './fake-cluster.ts'
@@ -68,7 +69,7 @@ describeWithKafka('a member of a group', () => {
     const topic = uniqueName('terms')
     const admin = kafkaClient().admin()
     await admin.connect()
-    await admin.createTopics({ topics: [{ topic, numPartitions: 1 }], waitForLeaders: true })
+    await createTopics(admin, [{ topic, numPartitions: 1 }])
     await admin.disconnect()
     const link = () => openLink({ brokers: kafkaBrokers, clientId: 'terms', log: undefined, ssl: undefined, sasl: undefined })
     const connection = new KafkaConnection(link, false)

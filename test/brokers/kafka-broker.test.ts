@@ -6,6 +6,7 @@ import type { Broker } from '../../src/brokers/broker.ts'
 import { registerCodecs } from '../../src/brokers/kafka/codecs.ts'
 import { KafkaBroker } from '../../src/brokers/kafka/kafka-broker.ts'
 import type { ConsumerProperties } from '../../src/config/router-config.ts'
+import { createTopics } from '../kafka/create-topics.mjs'
 import { describeWithKafka, kafkaBrokers, uniqueName } from '../kafka/kafka-address.ts'
 import { kafkaClient } from '../kafka/kafka-client.ts'
 import { brokerContract } from './broker-contract.ts'
@@ -48,7 +49,7 @@ describeWithKafka('what only Kafka has', () => {
 
   async function topicOf(partitions: number): Promise<string> {
     const topic = uniqueName('kafka')
-    await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: true })
+    await createTopics(admin, [{ topic, numPartitions: partitions }])
     return topic
   }
 
@@ -90,7 +91,7 @@ describeWithKafka('what only Kafka has', () => {
   test('a record that is too large for its topic is refused, and all that traveled with it is written once', async () => {
     const topic = uniqueName('kafka')
     const configEntries = [{ name: 'max.message.bytes', value: '2000' }]
-    await admin.createTopics({ topics: [{ topic, numPartitions: 4, configEntries }], waitForLeaders: true })
+    await createTopics(admin, [{ topic, numPartitions: 4, configEntries }])
     const broker = connect()
     const values = Array.from({ length: 41 }, (_, index) => (index === 20 ? 'x'.repeat(5_000) : String(index)))
     const outcomes = await Promise.allSettled(values.map((value, index) => send(broker, topic, value, index % 4)))
@@ -230,7 +231,7 @@ describeWithKafka('what only Kafka has', () => {
     await send(broker, kept, 'still here')
     await receiver.has(1)
     expect(receiver.statuses).toContainEqual({ kind: 'warning', message: `topic "${deleted}" does not exist yet: waiting for it` })
-    await admin.createTopics({ topics: [{ topic: deleted, numPartitions: 1 }], waitForLeaders: true })
+    await createTopics(admin, [{ topic: deleted, numPartitions: 1 }])
     await send(connect(), deleted, 'back')
     await receiver.until('it reads the topic', () => receiver.values.includes('back'))
     expect(new Set(receiver.values)).toEqual(new Set(['still here', 'back']))
@@ -244,10 +245,8 @@ describeWithKafka('what only Kafka has', () => {
       'min.cleanable.dirty.ratio': '0.01',
       'max.compaction.lag.ms': '100',
     }
-    await admin.createTopics({
-      topics: [{ topic, numPartitions: 1, configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })) }],
-      waitForLeaders: true,
-    })
+    const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }))
+    await createTopics(admin, [{ topic, numPartitions: 1, configEntries }])
     const broker = connect()
     const write = (key: string, value: string) => broker.produce({ topic, key: Buffer.from(key), value: Buffer.from(value), headers: {} })
     for (let index = 0; index < 20; index++) await write('same', String(index))

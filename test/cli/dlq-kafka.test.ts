@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { KafkaBroker } from '../../src/brokers/kafka/kafka-broker.ts'
 import { deadLetterRecord } from '../../src/engine/dead-letter.ts'
+import { createTopics } from '../kafka/create-topics.mjs'
 import { describeWithKafka, kafkaBrokers, uniqueName } from '../kafka/kafka-address.ts'
 import { kafkaClient } from '../kafka/kafka-client.ts'
 import { makeProject } from '../support/project.ts'
@@ -131,7 +132,10 @@ describeWithKafka('dlq on Kafka', () => {
     const { topic, command, run, list, send, repair } = await shop(async name => {
       const small = [{ name: 'max.message.bytes', value: '2000' }]
       const topics = [{ topic: name }, { topic: `${name}.dlq`, configEntries: small }]
-      await admin.createTopics({ topics: topics.map(each => ({ ...each, numPartitions: 1 })), waitForLeaders: true })
+      await createTopics(
+        admin,
+        topics.map(each => ({ ...each, numPartitions: 1 })),
+      )
     })
     await send('a', { text: 'x'.repeat(5_000) })
     expect(await run()).toEqual(['count a', 'price a'])

@@ -28,6 +28,8 @@ class Cluster {
   readonly #metadata: (string | undefined)[] = partitions.map(() => undefined)
   /** Messages that some call has handled to its end. */
   readonly handled = new Set<string>()
+  /** The same, by assignment. */
+  readonly #handledBy = new Set<string>()
   readonly calls: Call[] = []
   readonly violations: string[] = []
   commitWorks = true
@@ -60,7 +62,10 @@ class Cluster {
     const counts = !call.signal.aborted
     if (works) call.end.resolve(null)
     else call.end.reject(new Error('busy'))
-    if (works && counts) this.handled.add(call.id)
+    if (works && counts) {
+      this.handled.add(call.id)
+      this.#handledBy.add(`${call.assignment} ${call.id}`)
+    }
     await this.clock.settle()
   }
 
@@ -159,11 +164,13 @@ class Cluster {
     return offset < committed || isDone(readDoneAhead(this.#metadata[partition], committed)?.bounds ?? [], offset)
   }
 
-  /** After the last commit of a partition that leaves. */
+  /** After the last commit of a partition that leaves; what an assignment before a crash did not get told has to run again. */
   #expectAllTold(partition: number): void {
     if (!this.commitWorks) return
-    for (const offset of this.sent[partition]?.keys() ?? [])
-      this.#refuse(this.handled.has(`${partition}/${offset}`) && !this.#isTold(partition, offset), `${partition}/${offset} is not told of`)
+    for (const offset of this.sent[partition]?.keys() ?? []) {
+      const id = `${partition}/${offset}`
+      this.#refuse(this.#handledBy.has(`${this.#assigned[partition]} ${id}`) && !this.#isTold(partition, offset), `${id} is not told of`)
+    }
   }
 
   async #commit(process: number, offsets: readonly Commit[]): Promise<void> {

@@ -1,5 +1,6 @@
 import kafkajs from 'kafkajs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createTopics } from '../kafka/create-topics.mjs'
 import { describeWithKafka } from '../kafka/kafka-address.ts'
 import { type KafkaServer, startKafka } from '../kafka/kafka-server.ts'
 import { readDeadLetters } from './dead-letters.ts'
@@ -21,7 +22,7 @@ interface Trouble {
 }
 
 const create = ({ admin }: Subject, topic: string, configEntries: { name: string; value: string }[] = []) =>
-  admin.createTopics({ topics: [{ topic, numPartitions: 1, configEntries }], waitForLeaders: true })
+  createTopics(admin, [{ topic, numPartitions: 1, configEntries }])
 
 const configure = ({ admin }: Subject, topic: string, name: string, value: string) =>
   admin.alterConfigs({

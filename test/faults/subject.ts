@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type kafkajs from 'kafkajs'
 import { expect, onTestFinished } from 'vitest'
+import { createTopics } from '../kafka/create-topics.mjs'
 import { uniqueName } from '../kafka/kafka-address.ts'
 import { kafkaClient } from '../kafka/kafka-client.ts'
 import { makeProject, type TestProject } from '../support/project.ts'
@@ -83,10 +84,7 @@ export async function makeSubject(options: SubjectOptions): Promise<Subject> {
   await admin.connect()
   onTestFinished(() => admin.disconnect())
   const topics = [topic, outputsOf(topic)].map(each => ({ topic: each, numPartitions: partitions }))
-  // kafkajs's own wait for leaders ends with an error where a new topic is not known everywhere yet.
-  await admin.createTopics({ topics, waitForLeaders: false })
-  const known = async () => (await admin.fetchTopicMetadata({ topics: topics.map(({ topic: each }) => each) })).topics.length
-  await expect.poll(known, { timeout: patienceMs, interval: 50 }).toBe(topics.length)
+  await createTopics(admin, topics)
   const name = uniqueName('app')
   const project = await makeProject({
     'router.yaml': `name: ${name}

@@ -80,6 +80,7 @@ async function keepsItsWord(shop: Shop, topic: string): Promise<void> {
   await subscriber.until(() => got('done').length === 2)
   expect(got('done')).toEqual(['quick', 'slow'])
   await metric(shop, 'signalbox_route_outcomes_total{subscription="orders",route="orders/all",outcome="dead_lettered"} 1')
+  await subscriber.until(() => got('tries').length === 7)
   expect(got('tries').toSorted()).toEqual(['never/1', 'never/2', 'never/3', 'quick/1', 'slow/1', 'slow/2', 'slow/3'])
   await metric(shop, 'signalbox_retry_topic_messages_total{subscription="orders"} 4')
   // An edit that needs other topics makes them, and messages that wait in those of before are not forgotten.

@@ -1,4 +1,5 @@
 import kafkajs from 'kafkajs'
+import { createTopics } from '../kafka/create-topics.mjs'
 import { kafkaClient } from '../kafka/kafka-client.ts'
 
 export interface Sent {
@@ -15,7 +16,10 @@ export class Topics {
   /** One partition each, so that offsets count messages. */
   async create(...topics: readonly string[]): Promise<void> {
     await Promise.all([this.#producer.connect(), this.#admin.connect()])
-    await this.#admin.createTopics({ topics: topics.map(topic => ({ topic, numPartitions: 1 })), waitForLeaders: true })
+    await createTopics(
+      this.#admin,
+      topics.map(topic => ({ topic, numPartitions: 1 })),
+    )
   }
 
   async send(topic: string, ...messages: readonly Sent[]): Promise<void> {

@@ -2,6 +2,7 @@ import kafkajs from 'kafkajs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type SecureKafka, startSecureKafka } from '../brokers/secure-kafka.ts'
 import { router } from '../cli/router-command.ts'
+import { createTopics } from '../kafka/create-topics.mjs'
 import { describeWithKafka } from '../kafka/kafka-address.ts'
 import { kafkaClient } from '../kafka/kafka-client.ts'
 import { makeProject } from '../support/project.ts'
@@ -16,7 +17,7 @@ describeWithKafka('router validate --live', () => {
     const admin = kafkaClient([kafka.address('PLAIN')]).admin()
     await admin.connect()
     const topics = ['orders', 'orders.dlq', 'seen', 'secret'].map(topic => ({ topic, numPartitions: 2 }))
-    await admin.createTopics({ waitForLeaders: true, topics })
+    await createTopics(admin, topics)
     const producer = kafkaClient([kafka.address('PLAIN')]).producer()
     await producer.connect()
     for (const topic of ['orders', 'seen']) await producer.send({ topic, messages: [{ value: '{}' }] })
@@ -112,7 +113,7 @@ describeWithKafka('router validate --live', () => {
     const admin = kafkaClient([kafka.address('PLAIN')]).admin()
     await admin.connect()
     expect((await admin.listTopics()).filter(topic => topic.includes('retry'))).toEqual([])
-    await admin.createTopics({ waitForLeaders: true, topics: [{ topic: 'shop.orders.signalbox-retry-1s', numPartitions: 3 }] })
+    await createTopics(admin, [{ topic: 'shop.orders.signalbox-retry-1s', numPartitions: 3 }])
     await admin.disconnect()
     const { root } = await makeProject(files)
     expect((await router(['validate', '--live'], { cwd: root })).stdout).toContain('kafka: shop.orders.signalbox-retry-1s has 3 partitions')

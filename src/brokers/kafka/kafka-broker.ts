@@ -20,6 +20,7 @@ import { protocolType, toBrokerError } from './kafka-error.ts'
 import { type KafkaLink, openLink } from './kafka-link.ts'
 import { KafkaProducer } from './kafka-producer.ts'
 import { consumerSettings } from './kafka-settings.ts'
+import { untilLed } from './until-led.ts'
 
 /** New topics that match a pattern are picked up within a minute. */
 const TOPIC_REFRESH_MS = 30_000
@@ -86,9 +87,14 @@ export class KafkaBroker implements Broker {
       // Resolves to false where somebody else was faster.
       await admin.createTopics({
         validateOnly,
-        waitForLeaders: !validateOnly,
+        waitForLeaders: false,
         topics: missing.map(({ topic, partitions }) => ({ topic, numPartitions: partitions })),
       })
+      if (!validateOnly)
+        await untilLed(
+          admin,
+          missing.map(({ topic }) => topic),
+        )
     })
   }
 
