@@ -12,7 +12,7 @@ import { startKafka } from '../kafka/kafka-server.mjs'
 import { median, startRouter, untilSettled } from './built-router.mjs'
 
 // Fewer measure the start: what is not compiled yet, connections that are not open yet.
-const messages = Number(process.argv[2] ?? 300_000)
+const messages = Number(process.argv[2] ?? 1_000_000)
 const rounds = Number(process.argv[3] ?? 3)
 const faults = process.argv.length > 4 ? process.argv.slice(4) : ['poison', 'poisoned-keys', 'hangs', 'throws']
 const keys = 1_000
