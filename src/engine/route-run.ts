@@ -108,8 +108,9 @@ class RouteStart implements RouteJob, Ending, Waiter {
     this.#guard = guard
     if (this.route.keepsResults) {
       // A replayed message brings the results of the actions that do not run again.
-      this.#results = Object.assign(Object.create(null), this.scope.results)
-      this.#scope = this.scope.withResults(this.#results ?? {})
+      const results: Record<string, unknown> = Object.assign(Object.create(null), this.scope.results)
+      this.#results = results
+      this.#scope = this.scope.withResults(results)
     }
     return this.#run()
   }

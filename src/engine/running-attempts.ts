@@ -18,19 +18,13 @@ export interface Watch {
   forget(attempt: Abortable): void
 }
 
-interface Running {
-  /** Where it stands among those that run; -1: it does not run. */
-  place: number
-  abort(reason: Error): void
-}
-
 /**
  * The attempts of one partition that are waited for. A list in which each knows its place: a Set with as much coming and going keeps nearly all that was
  * ever in it until the next full garbage collection, since V8 links each table that a Set has outgrown to the next one.
  */
 export class RunningAttempts {
   readonly #clock: Clock
-  readonly #running: Running[] = []
+  readonly #running: RunningAttempt[] = []
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -55,15 +49,16 @@ export class RunningAttempts {
   }
 }
 
-class RunningAttempt implements Running {
+class RunningAttempt implements Abortable {
+  /** Where it stands among those that run; -1: it does not run. */
   place = -1
-  readonly #all: Running[]
+  readonly #all: RunningAttempt[]
   readonly #waiter: Waiter
   readonly #attempt: Abortable | undefined
   readonly #guard: Watch | undefined
   #cancel: Cancel | undefined
 
-  constructor(all: Running[], waiter: Waiter, attempt: Abortable | undefined, guard: Watch | undefined) {
+  constructor(all: RunningAttempt[], waiter: Waiter, attempt: Abortable | undefined, guard: Watch | undefined) {
     this.#all = all
     this.#waiter = waiter
     this.#attempt = attempt

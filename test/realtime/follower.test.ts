@@ -256,9 +256,8 @@ test('a question that is refused is asked again, though nothing more is heard', 
   expect(history.came.map(({ at }) => at.serial)).toEqual([1])
 })
 
-test('what is heard of a channel before it is up tells what was missed before it', async () => {
-  const history = new Elsewhere()
-  history.follower.follow(channel)
+/** One event goes unheard, and the next one is heard before both connections work. */
+async function expectLossBeforeWhatIsHeard(history: Elsewhere): Promise<void> {
   history.append()
   history.listen()
   history.append()
@@ -268,20 +267,18 @@ test('what is heard of a channel before it is up tells what was missed before it
     { at: { ...history.latest, serial: 1 }, isLost: true },
     { at: history.latest, isLost: false },
   ])
+}
+
+test('what is heard of a channel before it is up tells what was missed before it', async () => {
+  const history = new Elsewhere()
+  history.follower.follow(channel)
+  await expectLossBeforeWhatIsHeard(history)
 })
 
 test('a channel that has had no event here is told when its history was lost, whatever is heard before it is up', async () => {
   const history = await following()
   history.restart()
-  history.append()
-  history.listen()
-  history.append()
-  history.hear()
-  await history.settle()
-  expect(history.came).toEqual([
-    { at: { ...history.latest, serial: 1 }, isLost: true },
-    { at: history.latest, isLost: false },
-  ])
+  await expectLossBeforeWhatIsHeard(history)
 })
 
 test('the first event of an epoch that goes on from a place before it is no loss', async () => {
