@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { createJiti } from 'jiti'
 import type { Logger } from '../observe/logger.ts'
+import { moduleLoader } from '../runtime/load-modules.ts'
 import type { OutgoingEvent, RunningRouter } from '../runtime/router-options.ts'
 import { CommandFailure } from './failure.ts'
 
@@ -14,7 +14,7 @@ export async function loadSamples(file: string): Promise<SampleSource> {
   if (!existsSync(path)) throw new CommandFailure(2, `--samples ${file}: there is no such file`)
   let source: unknown
   try {
-    source = await createJiti(import.meta.url, { fsCache: false }).import(path, { default: true })
+    source = await moduleLoader(import.meta.url, {}).import(path, { default: true })
   } catch (error) {
     throw new CommandFailure(1, `--samples ${file} cannot be loaded: ${messageOf(error)}`, undefined, error)
   }

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readFileSync, realpathSync } from 'node:fs'
 import { join, sep } from 'node:path'
-import { createJiti } from 'jiti'
 import { type BatchHandler, defineBatchHandler, defineHandler, drop, type Handler, PermanentError } from '../actions/handler.ts'
 import { type AuthorizeRequest, defineAuthorize } from '../realtime/authorize.ts'
 import {
@@ -13,6 +12,7 @@ import {
   setUp,
   tearDown,
 } from './handler-lifecycle.ts'
+import { moduleLoader } from './load-modules.ts'
 import { withinLimit } from './time-limit.ts'
 
 /** What handler modules get for `import ... from 'signalbox'`: always this router's own, wherever the project lives. */
@@ -81,9 +81,8 @@ export class HandlerModules {
   ): Promise<HandlerModules | HandlerFaults> {
     if (references.length === 0) return HandlerModules.none
     const realRoot = realpathSync(root)
-    const jiti = createJiti(join(realRoot, 'router.yaml'), {
+    const jiti = moduleLoader(join(realRoot, 'router.yaml'), {
       moduleCache: true,
-      fsCache: false,
       interopDefault: false,
       virtualModules: { signalbox: library },
     })
