@@ -1,4 +1,4 @@
-import type { RecordHeaders, SourceRecord, StartPosition, TopicSelector } from '../compiler/plan.ts'
+import type { RecordHeaders, RecordSequence, StartPosition, TopicSelector } from '../compiler/plan.ts'
 
 export interface TopicPartition {
   readonly topic: string
@@ -92,10 +92,10 @@ export interface RecordSink {
    */
   revoked(partitions: readonly TopicPartition[], lost: boolean): Promise<void>
   /**
-   * Records of one partition in offset order. `highWatermark` is the partition's next offset at the broker, for the lag. `nextOffset` is the offset
+   * `highWatermark` is the partition's next offset at the broker, for the lag. `nextOffset` is the offset
    * after the last record of this delivery, control records and compaction gaps included: an empty `records` with a larger `nextOffset` is a gap.
    */
-  records(topic: string, partition: number, records: readonly SourceRecord[], nextOffset: number, highWatermark: number): void
+  records(topic: string, partition: number, records: RecordSequence, nextOffset: number, highWatermark: number): void
   /** State changes worth a log line, a metric, `/readyz`. */
   status(event: ConsumerStatus): void
 }

@@ -293,6 +293,13 @@ export interface SourceRecord {
   readonly headers: RecordHeaders
 }
 
+/** Records of one partition in offset order. What is fetched is read as it is gone through: until then a record is no more than its bytes. */
+export interface RecordSequence extends Iterable<SourceRecord> {
+  readonly length: number
+  /** Their keys, values and header values together; undefined: it has to be added up. */
+  readonly bytes?: number
+}
+
 /** Header values keep their bytes; a name that repeats holds a list. */
 export type RecordHeaders = Readonly<Record<string, Buffer | readonly Buffer[]>>
 

@@ -13,6 +13,16 @@ import { type Abortable, RunningAttempts, type Waiter, type Watch } from './runn
  */
 export type AssignmentState = 'active' | 'draining' | 'released'
 
+/** One delivery, in part. */
+export interface Backlog {
+  /** The first record of it that has not been taken; undefined: all have been. */
+  next: SourceRecord | undefined
+  /** After `next`. */
+  readonly rest: Iterator<SourceRecord>
+  /** The offset after all of it. */
+  readonly nextOffset: number
+}
+
 /** One partition while this member has it: its progress, its lanes, and what runs or waits in it. */
 export class Assignment {
   readonly topic: string
@@ -20,7 +30,7 @@ export class Assignment {
   readonly tracker: OffsetTracker
   readonly lanes = new Lanes()
   /** Delivered, not yet looked at. */
-  backlog: { readonly records: readonly SourceRecord[]; next: number; readonly nextOffset: number }[] = []
+  backlog: Backlog[] = []
   highWatermark = -1
   /** Buffered and running. */
   messages = 0

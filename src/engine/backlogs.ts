@@ -1,115 +1,121 @@
-import type { SourceRecord } from '../compiler/plan.ts'
-import type { Assignment } from './assignment.ts'
+import type { RecordSequence, SourceRecord } from '../compiler/plan.ts'
+import type { Assignment, Backlog } from './assignment.ts'
 import type { MessageLimit } from './message-limit.ts'
 import type { Clock } from './ports.ts'
 import { dueAt } from './retry-topic.ts'
-
-/** Longest time messages are worked on before sockets, timers and heartbeats get their turn, in ms. */
-const turnMs = 8
+import type { Turn } from './turn.ts'
 
 /** Timers take no longer ones: the message is then looked at again. */
 const longestTimerMs = 3_600_000
 
 /** What becomes of the messages. */
 export interface BacklogUse {
-  /** Messages that are taken from one partition at a time. */
+  /** Messages that are taken from one partition before others have their share. */
   batchSize(): number
+  /** Another message could start. Asked for each. */
+  readonly wantsMore: () => boolean
   /** Takes the partition's next message. */
   take(assignment: Assignment, record: SourceRecord): void
   /** Passes over the partition's next message, which was done before. */
   pass(assignment: Assignment, record: SourceRecord): void
   /** A partition got on. */
   moved(): void
-  /** A turn is over that nobody had called for. */
-  turned(): void
 }
 
-/** Works off what was delivered and not looked at yet: in turns, so that a large delivery keeps neither the event loop nor other partitions waiting. */
+/**
+ * What was delivered and not looked at yet: taken only as messages can start, and from one partition after the other, so that a large delivery keeps
+ * neither the event loop nor other partitions waiting, and is no more than its bytes until then.
+ */
 export class Backlogs {
   readonly #clock: Clock
+  readonly #turn: Turn
   readonly #limit: MessageLimit | undefined
   readonly #use: BacklogUse
-  /** Partitions with a backlog, in turn. */
-  readonly #turns: Assignment[] = []
-  /** A turn is under way or will come: deliveries meanwhile only queue. */
-  #inTurn = false
+  /** Partitions with a backlog; the first has its share now. */
+  readonly #partitions: Assignment[] = []
+  /** What is left of that share, in messages. */
+  #share = 0
+  /** A message is being taken: what is delivered or could start meanwhile is seen after it. */
+  #isTaking = false
 
-  constructor(clock: Clock, limit: MessageLimit | undefined, use: BacklogUse) {
+  constructor(clock: Clock, turn: Turn, limit: MessageLimit | undefined, use: BacklogUse) {
     this.#clock = clock
+    this.#turn = turn
     this.#limit = limit
     this.#use = use
   }
 
-  add(assignment: Assignment, records: readonly SourceRecord[], nextOffset: number): void {
-    assignment.backlog.push({ records, next: 0, nextOffset })
-    if (assignment.backlog.length === 1) this.#turns.push(assignment)
-    if (!this.#inTurn) this.#turn()
+  add(assignment: Assignment, records: RecordSequence, nextOffset: number): void {
+    const rest = records[Symbol.iterator]()
+    assignment.backlog.push({ next: nextOf(rest), rest, nextOffset })
+    if (assignment.backlog.length === 1) this.#partitions.push(assignment)
+    this.takeMore()
   }
 
   /** Empties the backlog; answers with what was in it. */
   discard(assignment: Assignment): readonly SourceRecord[] {
     assignment.parked?.()
     assignment.parked = undefined
-    const discarded = assignment.backlog.flatMap(({ records, next }) => records.slice(next))
+    const discarded: SourceRecord[] = []
+    for (const { next, rest } of assignment.backlog)
+      for (let record = next; record !== undefined; record = nextOf(rest)) discarded.push(record)
     assignment.backlog = []
     return discarded
   }
 
-  /** Until the backlogs are empty or the turn is over; the rest waits for the next turn of the event loop. */
-  #turn(): void {
-    this.#inTurn = true
-    const endsAt = this.#clock.monotonic() + turnMs
+  /** Until nothing more could start, the backlogs are empty, or the turn is over. */
+  takeMore(): void {
+    if (this.#isTaking) return
+    this.#isTaking = true
     try {
-      for (;;) {
-        const assignment = this.#turns.shift()
-        if (assignment === undefined) break
-        this.#takeSome(assignment, endsAt)
-        if (assignment.backlog.length > 0 && assignment.parked === undefined) this.#turns.push(assignment)
-        if (this.#clock.monotonic() >= endsAt) break
+      while (this.#use.wantsMore()) {
+        const [assignment] = this.#partitions
+        if (assignment === undefined || this.#limit?.isReached === true || this.#turn.isOver()) return
+        if (this.#share === 0) this.#share = this.#use.batchSize()
+        this.#takeShare(assignment)
+        if (this.#share === 0) this.#nextPartition(assignment)
       }
     } finally {
-      this.#inTurn = this.#turns.length > 0
-      if (this.#inTurn) this.#clock.yield(() => this.#turnByItself())
+      this.#isTaking = false
     }
   }
 
-  #turnByItself(): void {
-    this.#turn()
-    this.#use.turned()
+  #nextPartition(assignment: Assignment): void {
+    this.#partitions.shift()
+    if (assignment.backlog.length > 0 && assignment.parked === undefined && assignment.takesMessages) this.#partitions.push(assignment)
   }
 
-  /** Takes some messages at a time from one partition until the turn ends. */
-  #takeSome(assignment: Assignment, endsAt: number): void {
-    do {
-      const delivery = assignment.backlog[0]
-      if (delivery === undefined) return
-      const end = Math.min(delivery.records.length, delivery.next + this.#use.batchSize())
-      while (delivery.next < end && assignment.takesMessages) {
-        const record = delivery.records[delivery.next]
-        if (record !== undefined && assignment.tracker.wasDone(record.offset)) {
-          delivery.next++
-          this.#use.pass(assignment, record)
-          continue
-        }
-        if (record === undefined || (assignment.isRetry && this.#parks(assignment, record)) || this.#limit?.take() === false) break
-        delivery.next++
-        this.#use.take(assignment, record)
-        if (this.#limit?.isReached === true) {
-          this.#limit.tellMembers()
-          return
-        }
+  /** Takes messages of the partition until its share is used up, it has none, or none could start. */
+  #takeShare(assignment: Assignment): void {
+    const backlog = assignment.backlog[0]
+    if (backlog === undefined || !assignment.takesMessages) this.#share = 0
+    else this.#takeSome(assignment, backlog)
+  }
+
+  #takeSome(assignment: Assignment, backlog: Backlog): void {
+    for (let record = backlog.next; record !== undefined && this.#share > 0; record = backlog.next) {
+      const wasDone = assignment.tracker.wasDone(record.offset)
+      if (!wasDone && assignment.isRetry && this.#parks(assignment, record)) {
+        this.#share = 0
+        break
       }
+      if (!wasDone && (!this.#use.wantsMore() || this.#limit?.take() === false)) break
+      backlog.next = nextOf(backlog.rest)
+      this.#share--
+      if (wasDone) this.#use.pass(assignment, record)
+      else this.#use.take(assignment, record)
       if (!assignment.takesMessages) return
-      if (assignment.parked !== undefined) {
-        this.#use.moved()
+      if (this.#limit?.isReached === true) {
+        this.#limit.tellMembers()
         return
       }
-      if (delivery.next >= delivery.records.length) {
-        assignment.tracker.delivered(delivery.nextOffset)
-        assignment.backlog.shift()
-      }
-      this.#use.moved()
-    } while (this.#clock.monotonic() < endsAt)
+    }
+    if (backlog.next === undefined) {
+      assignment.tracker.delivered(backlog.nextOffset)
+      assignment.backlog.shift()
+      if (assignment.backlog.length === 0) this.#share = 0
+    }
+    this.#use.moved()
   }
 
   /**
@@ -121,9 +127,14 @@ export class Backlogs {
     if (waitMs <= 0) return false
     assignment.parked = this.#clock.schedule(Math.min(waitMs, longestTimerMs), () => {
       assignment.parked = undefined
-      this.#turns.push(assignment)
-      if (!this.#inTurn) this.#turnByItself()
+      this.#partitions.push(assignment)
+      this.takeMore()
     })
     return true
   }
+}
+
+function nextOf(records: Iterator<SourceRecord>): SourceRecord | undefined {
+  const { done, value } = records.next()
+  return done === true ? undefined : value
 }

@@ -9,18 +9,13 @@ import type { Started } from './message-run.ts'
 import { Places } from './places.ts'
 import type { Clock } from './ports.ts'
 import { Seat } from './seat.ts'
+import type { Turn } from './turn.ts'
 
 /** Starts a message, in `seat`. `turn`: its place in its lane, where messages of one lane can share batches. */
 export type StartMessage = (assignment: Assignment, record: SourceRecord, turn: LaneTurn | undefined, seat: Seat) => Started
 
 /** A message that had waited (in a lane, or for its actions) has ended. `tookMs`: how long its actions made it wait; undefined where they did not. */
 export type MessageEnded = (assignment: Assignment, record: SourceRecord, settlement: Settlement, tookMs: number | undefined) => void
-
-/**
- * Longest time that lanes work off what waited in them before sockets, timers and heartbeats get their turn, in ms. Actions that end at once are
- * no such turn, though they are promises: the messages after them are still in the same one.
- */
-const turnMs = 8
 
 /**
  * Lets messages of one key run one after the other and different keys side by side, with the actions of at most `concurrency` lanes running (see Places).
@@ -43,23 +38,32 @@ export class LaneScheduler {
   #earlierEnded: Promise<void> = Promise.resolve()
   /** A message starts: places that it leaves meanwhile are seen by who started it. */
   #starting = false
-  /** Of the turn under way, on the monotonic clock. */
-  #turnEndsAt: number | undefined
-  /** It is over; the ready lanes go on in the next one. */
-  #yielded = false
   readonly #clock: Clock
+  readonly #turn: Turn
   readonly #start: StartMessage
   readonly #ended: MessageEnded
+  /** Takes further messages, as long as they are wanted. */
+  readonly #takeMore: () => void
 
-  constructor(clock: Clock, plan: SubscriptionPlan, start: StartMessage, ended: MessageEnded) {
+  constructor(clock: Clock, turn: Turn, plan: SubscriptionPlan, start: StartMessage, ended: MessageEnded, takeMore: () => void) {
     this.#clock = clock
+    this.#turn = turn
     this.#sharesBatches = sharesBatches(plan)
-    this.places = new Places(clock, plan.concurrency, () => {
+    this.places = new Places(clock, turn, plan.concurrency, () => {
       if (!this.#starting) this.#fill()
     })
     this.#seat = new Seat(this.places)
     this.#start = start
     this.#ended = ended
+    this.#takeMore = takeMore
+  }
+
+  /**
+   * Another message could start: it is taken only then, so that what has not been looked at is still bytes. Where messages share batches, those of lanes at
+   * work may come along without a place.
+   */
+  get wantsMore(): boolean {
+    return this.#sharesBatches || (this.places.isOpen && this.#ready.length === 0)
   }
 
   /** Lanes above a smaller number end what they are at. Resolves when every message that started before has ended. */
@@ -117,7 +121,7 @@ export class LaneScheduler {
     }
     this.#ready = this.#ready.filter(lane => lane.assignment !== assignment || lane.head < lane.queue.length)
     // Not at once: retries that are cut short settle first, and may close further gaps for good.
-    if (assignment.gaps > 0) this.#yield()
+    if (assignment.gaps > 0) this.#turn.end()
     return discarded
   }
 
@@ -182,17 +186,19 @@ export class LaneScheduler {
   }
 
   #fill(): void {
-    if (this.#ready.length === 0 && this.#gathering.size === 0) return
-    for (const lane of this.#gathering) {
-      if (this.#yielded) return
-      this.#gathering.delete(lane)
-      this.#advance(lane)
+    // Asked for every message: no iterator for nothing.
+    if (this.#gathering.size > 0) {
+      for (const lane of this.#gathering) {
+        if (this.#turn.isOver()) return
+        this.#gathering.delete(lane)
+        this.#advance(lane)
+      }
     }
-    while (this.places.isOpen && !this.#yielded) {
+    while (this.#ready.length > 0 && this.places.isOpen && !this.#turn.isOver()) {
       const lane = this.#ready.shift()
-      if (lane === undefined) return
-      this.#advance(lane)
+      if (lane !== undefined) this.#advance(lane)
     }
+    this.#takeMore()
   }
 
   /** Runs the lane's messages until one has to wait, none is left, or the turn is over. */
@@ -207,10 +213,9 @@ export class LaneScheduler {
       }
       // Its messages are about to be discarded.
       if (!assignment.mayStart(record.offset)) return
-      if (this.#isTurnOver()) {
+      if (this.#turn.isOver()) {
         if (lane.running > 0) this.#gathering.add(lane)
         else this.#ready.push(lane)
-        this.#yield()
         return
       }
       if (!this.#startNext(lane, record)) return
@@ -248,26 +253,6 @@ export class LaneScheduler {
     this.#ended(assignment, record, 'settled', undefined)
     if (assignment.state !== 'active') assignment.noteIdle()
     return true
-  }
-
-  #isTurnOver(): boolean {
-    const now = this.#clock.monotonic()
-    this.#turnEndsAt ??= this.#beginTurn(now)
-    return now >= this.#turnEndsAt
-  }
-
-  #beginTurn(now: number): number {
-    this.#clock.yield(() => {
-      this.#turnEndsAt = undefined
-      this.#yielded = false
-      this.#fill()
-    })
-    return now + turnMs
-  }
-
-  #yield(): void {
-    this.#yielded = true
-    this.#turnEndsAt ??= this.#beginTurn(this.#clock.monotonic())
   }
 }
 

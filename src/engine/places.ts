@@ -1,16 +1,14 @@
 import type { Clock } from './ports.ts'
 import type { Seat } from './seat.ts'
 import { StoreTraffic } from './store-traffic.ts'
-
-/** Longest time that messages which come back start their actions before sockets, timers and heartbeats get their turn, in ms. */
-const turnMs = 8
+import type { Turn } from './turn.ts'
 
 /**
  * The places of one subscription: so many messages may be at work at once. One that only waits leaves its place to another (see Seat), so that a wait
  * costs it time and the others nothing. It takes a place again before its actions go on, and then comes before those that have not started.
  */
 export class Places {
-  readonly #clock: Clock
+  readonly #turn: Turn
   /** A place is free, or another message may ask for its claim. */
   readonly #onFree: () => void
   /** Of its messages: those that wait for the idempotency store. */
@@ -19,11 +17,9 @@ export class Places {
   #taken = 0
   /** Back from a wait, without a place yet, in order. */
   readonly #queue = new Set<Seat>()
-  /** The turn's end on the monotonic clock; undefined while none has begun. */
-  #turnEndsAt: number | undefined
 
-  constructor(clock: Clock, limit: number, onFree: () => void) {
-    this.#clock = clock
+  constructor(clock: Clock, turn: Turn, limit: number, onFree: () => void) {
+    this.#turn = turn
     this.#limit = limit
     this.#onFree = onFree
     this.store = new StoreTraffic(clock, this)
@@ -60,7 +56,7 @@ export class Places {
 
   /** Takes a place for what comes back from a wait. False: there is none now, or others wait for one. */
   tryTake(): boolean {
-    if (this.#taken >= this.#limit || this.#queue.size > 0 || this.#turnIsOver()) return false
+    if (this.#taken >= this.#limit || this.#queue.size > 0 || this.#turn.isOver()) return false
     this.#taken++
     return true
   }
@@ -79,7 +75,7 @@ export class Places {
     // Asked for every message that settles at once: no iterator for nothing.
     if (this.#queue.size > 0) {
       for (const seat of this.#queue) {
-        if (this.#taken >= this.#limit || this.#turnIsOver()) return
+        if (this.#taken >= this.#limit || this.#turn.isOver()) return
         this.#queue.delete(seat)
         this.#taken++
         seat.placed()
@@ -87,18 +83,5 @@ export class Places {
     }
     this.store.serve()
     this.#onFree()
-  }
-
-  /** A turn begins with the first who asks, and the next one after the event loop has had its own. */
-  #turnIsOver(): boolean {
-    const now = this.#clock.monotonic()
-    if (this.#turnEndsAt === undefined) {
-      this.#turnEndsAt = now + turnMs
-      this.#clock.yield(() => {
-        this.#turnEndsAt = undefined
-        this.freed()
-      })
-    }
-    return now >= this.#turnEndsAt
   }
 }

@@ -1,4 +1,4 @@
-import type { SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
+import type { RecordSequence, SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
 import { isRetryTopicOf } from '../compiler/retry-topics.ts'
 import { Assignment } from './assignment.ts'
 import { Backlogs } from './backlogs.ts'
@@ -18,6 +18,7 @@ import { runMessage } from './message-run.ts'
 import type { EngineObserver } from './observer.ts'
 import type { AssignedPartition, ConsumerPort, EnginePorts, PartitionId } from './ports.ts'
 import { TopicWrites } from './topic-writes.ts'
+import { Turn } from './turn.ts'
 import { Window } from './window.ts'
 
 /** Longest wait for the commit that ends a partition or the run, in ms; without it, what is not committed is delivered again. */
@@ -60,21 +61,24 @@ export class SubscriptionProcessor implements LimitMember {
     this.#rebalanceMs = options.rebalanceMs
     this.#limit = options.limit
     this.#commits = new CommitCadence(options.ports, this.counters, options.plan.role !== 'fanout', () => this.#assignments.values())
+    const turn = new Turn(options.ports.clock, () => this.#scheduler.places.freed())
     this.#scheduler = new LaneScheduler(
       options.ports.clock,
+      turn,
       options.plan,
       options.ports.observer === undefined
         ? (assignment, record, turn, seat) =>
             runMessage({ execution: this.#execution, assignment, offset: record.offset, plan: this.#plan, turn, seat }, record)
         : this.#startObserved(options.ports.observer),
       (assignment, record, settlement, tookMs) => this.#ended(assignment, record, settlement, tookMs),
+      () => this.#backlogs.takeMore(),
     )
-    this.#backlogs = new Backlogs(options.ports.clock, options.limit, {
+    this.#backlogs = new Backlogs(options.ports.clock, turn, options.limit, {
       batchSize: () => this.#plan.batch.size,
+      wantsMore: () => this.#scheduler.wantsMore,
       take: (assignment, record) => this.#take(assignment, record),
       pass: (assignment, record) => this.#pass(assignment, record),
       moved: () => this.#commits.moved(),
-      turned: () => this.#keepWindow(),
     })
     const writes = new TopicWrites(options.ports)
     this.#execution = {
@@ -160,7 +164,7 @@ export class SubscriptionProcessor implements LimitMember {
     this.#limit?.settled()
   }
 
-  records(topic: string, partition: number, records: readonly SourceRecord[], nextOffset: number, highWatermark: number): void {
+  records(topic: string, partition: number, records: RecordSequence, nextOffset: number, highWatermark: number): void {
     const assignment = this.#assignments.get(`${topic}/${partition}`)
     if (assignment === undefined || !assignment.takesMessages || this.#stopping) return
     if (assignment.highWatermark < 0) assignment.tracker.endsAt(highWatermark)
@@ -230,7 +234,7 @@ export class SubscriptionProcessor implements LimitMember {
   #take(assignment: Assignment, record: SourceRecord): void {
     this.counters.received++
     if (this.#scheduler.take(assignment, record, this.#plan.ordering)) {
-      this.#window.leave(assignment, record)
+      this.#leaveWindow(assignment, record)
       this.counters.settled++
     }
     assignment.tracker.delivered(record.offset + 1)
@@ -240,7 +244,7 @@ export class SubscriptionProcessor implements LimitMember {
     this.counters.received++
     this.counters.settled++
     this.counters.doneBefore++
-    this.#window.leave(assignment, record)
+    this.#leaveWindow(assignment, record)
     assignment.tracker.delivered(record.offset + 1)
   }
 
@@ -266,7 +270,7 @@ export class SubscriptionProcessor implements LimitMember {
   #ended(assignment: Assignment, record: SourceRecord, settlement: Settlement, tookMs: number | undefined): void {
     if (settlement === 'settled' && tookMs !== undefined) this.counters.took(tookMs)
     if (assignment.state === 'released') return
-    this.#window.leave(assignment, record)
+    this.#leaveWindow(assignment, record)
     if (settlement === 'released') {
       assignment.released++
       // It holds back what can be committed: filling gaps above it is of no use.
@@ -277,8 +281,16 @@ export class SubscriptionProcessor implements LimitMember {
       assignment.tracker.settle(record.offset)
       this.#commits.moved()
     }
-    if (this.#paused > 0) this.#keepWindow()
     this.#limit?.settled()
+  }
+
+  /** What is paused can go on only where its own part or the whole has become small enough. */
+  #leaveWindow(assignment: Assignment, record: SourceRecord): void {
+    this.#window.leave(assignment, record)
+    if (this.#paused === 0) return
+    const { window: policy } = this.#plan
+    const mayResume = assignment.paused ? this.#window.mayResume(assignment, policy, this.#assignments.size) : this.#window.isLow(policy)
+    if (mayResume) this.#keepWindow()
   }
 
   #keepWindow(): void {

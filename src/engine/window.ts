@@ -1,4 +1,4 @@
-import type { SourceRecord, WindowPolicy } from '../compiler/plan.ts'
+import type { RecordSequence, SourceRecord, WindowPolicy } from '../compiler/plan.ts'
 import type { Assignment } from './assignment.ts'
 
 /**
@@ -10,10 +10,8 @@ export class Window {
   #messages = 0
   #bytes = 0
 
-  enter(assignment: Assignment, records: readonly SourceRecord[]): void {
-    let bytes = 0
-    for (const record of records) bytes += sizeOf(record)
-    this.#add(assignment, records.length, bytes)
+  enter(assignment: Assignment, records: RecordSequence): void {
+    this.#add(assignment, records.length, records.bytes ?? sizeOfAll(records))
   }
 
   leave(assignment: Assignment, record: SourceRecord): void {
@@ -48,18 +46,29 @@ export class Window {
     return assignment.messages * partitions >= policy.messages || assignment.bytes * partitions >= policy.bytes
   }
 
+  /** Every partition may go on. */
+  isLow(policy: WindowPolicy): boolean {
+    return this.#messages * 2 <= policy.messages && this.#bytes * 2 <= policy.bytes
+  }
+
   mayResume(assignment: Assignment, policy: WindowPolicy, partitions: number): boolean {
-    const low = this.#messages * 2 <= policy.messages && this.#bytes * 2 <= policy.bytes
-    return low || (assignment.messages * partitions * 2 <= policy.messages && assignment.bytes * partitions * 2 <= policy.bytes)
+    return (
+      this.isLow(policy) || (assignment.messages * partitions * 2 <= policy.messages && assignment.bytes * partitions * 2 <= policy.bytes)
+    )
   }
 }
 
-/** What a record weighs in the window, in bytes: key, value and headers; its frame in memory is not counted. */
+function sizeOfAll(records: RecordSequence): number {
+  let bytes = 0
+  for (const record of records) bytes += sizeOf(record)
+  return bytes
+}
+
+/** What a record weighs in the window, in bytes, as `RecordSequence` counts it: its frame in memory is left out. */
 function sizeOf({ key, value, headers }: SourceRecord): number {
   let bytes = (key?.length ?? 0) + (value?.length ?? 0)
   for (const name in headers) {
     const held = headers[name]
-    bytes += name.length
     if (Buffer.isBuffer(held)) bytes += held.length
     else if (held !== undefined) for (const each of held) bytes += each.length
   }

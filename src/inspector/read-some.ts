@@ -1,5 +1,5 @@
 import type { Broker, Consumer, TopicPartition } from '../brokers/broker.ts'
-import type { SourceRecord } from '../compiler/plan.ts'
+import type { RecordSequence, SourceRecord } from '../compiler/plan.ts'
 
 /** Offsets from `start` up to, not including, `end`. */
 interface Part extends TopicPartition {
@@ -23,7 +23,7 @@ export async function readSome(broker: Broker, part: Part): Promise<{ readonly r
   const done = new Promise<void>(resolve => {
     finish = resolve
   })
-  const take = (given: readonly SourceRecord[], nextOffset: number): void => {
+  const take = (given: RecordSequence, nextOffset: number): void => {
     for (const record of given) {
       if (record.offset < start || record.offset >= end) continue
       if (records.length >= mostRecords || bytes >= mostBytes) {

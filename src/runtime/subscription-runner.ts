@@ -1,5 +1,5 @@
 import type { Broker, CommittedOffset, Consumer, ConsumerStatus, RecordSink, TopicPartition } from '../brokers/broker.ts'
-import type { SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
+import type { RecordSequence, SubscriptionPlan } from '../compiler/plan.ts'
 import type { SubscriptionCounters } from '../engine/counters.ts'
 import type { LeftBehind } from '../engine/left-behind.ts'
 import type { MessageLimit } from '../engine/message-limit.ts'
@@ -121,7 +121,7 @@ export class SubscriptionRunner implements RecordSink {
     return this.#processor.revoked(partitions, lost)
   }
 
-  records(topic: string, partition: number, records: readonly SourceRecord[], nextOffset: number, highWatermark: number): void {
+  records(topic: string, partition: number, records: RecordSequence, nextOffset: number, highWatermark: number): void {
     this.#processor.records(topic, partition, records, nextOffset, highWatermark)
   }
 

@@ -1,5 +1,5 @@
 import { type Broker, BrokerError, type Consumer, type RecordSink, type TopicPartition } from '../brokers/broker.ts'
-import type { SourceRecord } from '../compiler/plan.ts'
+import type { RecordSequence, SourceRecord } from '../compiler/plan.ts'
 
 /** Which messages of the past are meant: so many in all, or those since a time (epoch milliseconds). */
 export type PastRange = { readonly kind: 'last'; readonly messages: number } | { readonly kind: 'since'; readonly timestamp: number }
@@ -127,12 +127,12 @@ class PastSink implements RecordSink {
 
   async revoked(): Promise<void> {}
 
-  records(topic: string, partition: number, records: readonly SourceRecord[], nextOffset: number): void {
+  records(topic: string, partition: number, records: RecordSequence, nextOffset: number): void {
     const part = this.#open.get(positionOf({ topic, partition }))
     if (part === undefined) return
     this.#failure = undefined
     this.#patience?.refresh()
-    const work = this.#receive(records.filter(({ offset }) => offset >= part.start && offset < part.end))
+    const work = this.#receive([...records].filter(({ offset }) => offset >= part.start && offset < part.end))
     if (work !== undefined) void this.#wait(part, nextOffset, work)
     else if (nextOffset >= part.end) this.#close(part)
   }

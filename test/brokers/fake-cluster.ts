@@ -2,8 +2,7 @@ import { createRequire } from 'node:module'
 import { setImmediate } from 'node:timers/promises'
 import { Kafka, logLevel } from 'kafkajs'
 import type { KafkaLink } from '../../src/brokers/kafka/kafka-link.ts'
-import { readRecords, splitBatches } from '../../src/brokers/kafka/record-batch.ts'
-import type { SourceRecord } from '../../src/compiler/plan.ts'
+import { readBatches } from './record-batches.ts'
 
 const load = createRequire(import.meta.url)
 const KafkajsBroker = load('kafkajs/src/broker')
@@ -104,9 +103,7 @@ export class FakeCluster {
   }
 
   #write(nodeId: number, topic: string, partition: number, batch: Buffer): { partition: number; errorCode: number } {
-    const records: SourceRecord[] = []
-    for (const each of splitBatches(batch)) readRecords(each, topic, partition, 0, records)
-    const values = records.map(({ value }) => String(value))
+    const values = readBatches(batch, topic, partition).map(({ value }) => String(value))
     const errorCode = this.#verdict(nodeId, topic, partition, values)
     const key = `${topic}/${partition}`
     if (errorCode === 0) this.#written.set(key, [...this.values(topic, partition), ...values])

@@ -36,7 +36,9 @@ function fetchFrom(version: number, raw: Buffer): Promise<FetchAnswer> {
 }
 
 function recordsOf({ responses }: FetchAnswer) {
-  return responses.flatMap(({ topicName, partitions }) => partitions.flatMap(partition => readPartition(topicName, 0, partition).records))
+  return responses.flatMap(({ topicName, partitions }) =>
+    partitions.flatMap(partition => [...readPartition(topicName, 0, partition).records]),
+  )
 }
 
 describe('the answer to a fetch', () => {

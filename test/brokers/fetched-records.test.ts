@@ -23,12 +23,14 @@ function batch(baseOffset: number, lastOffset: number, more: Partial<WrittenBatc
 
 async function read(position: number, batches: readonly WrittenBatch[], aborted = noAborts) {
   const { records, nextOffset } = readPartition('t', position, await fetched(batches, aborted))
-  return { offsets: records.map(({ offset }) => offset), nextOffset }
+  return { offsets: Array.from(records, ({ offset }) => offset), nextOffset }
 }
 
 describe('a fetched partition', () => {
   test('starts at the offset asked for, though batches come whole', async () => {
     expect(await read(5, [batch(4, 6)])).toEqual({ offsets: [5, 6], nextOffset: 7 })
+    const { records } = readPartition('t', 5, await fetched([batch(4, 6), batch(7, 8)]))
+    expect(records).toMatchObject({ length: 4, bytes: 4 })
   })
 
   test('ends where its last batch ended before compaction took records of it', async () => {
@@ -75,20 +77,20 @@ describe('a fetched partition', () => {
     ]
     const partition = { partition: 0, errorCode: 0, highWatermark: 5, aborted: [], batches: [], old }
     const { records, nextOffset } = readPartition('t', 4, partition)
-    expect(records).toMatchObject([{ offset: 4, timestamp: -1, value: null }])
+    expect([...records]).toMatchObject([{ offset: 4, timestamp: -1, value: null }])
     expect(nextOffset).toBe(5)
   })
 
   test('headers keep their bytes, and no name reaches a prototype', async () => {
     const headers = { toString: Buffer.from('x'), empty: Buffer.alloc(0), twice: [Buffer.from('1'), Buffer.alloc(0)] }
-    const { records } = readPartition('t', 0, await fetched([batch(0, 0, { records: [record(0, { headers })] })]))
-    expect(Object.getPrototypeOf(records[0]?.headers)).toBeNull()
-    expect({ ...records[0]?.headers }).toEqual(headers)
+    const [found] = readPartition('t', 0, await fetched([batch(0, 0, { records: [record(0, { headers })] })])).records
+    expect(Object.getPrototypeOf(found?.headers)).toBeNull()
+    expect({ ...found?.headers }).toEqual(headers)
   })
 
   test('takes the time of the broker where the topic says so', async () => {
     const { records } = readPartition('t', 0, await fetched([batch(0, 1, { appendTime: 1_800_000_000_123 })]))
-    expect(records.map(({ timestamp }) => timestamp)).toEqual([1_800_000_000_123, 1_800_000_000_123])
+    expect(Array.from(records, ({ timestamp }) => timestamp)).toEqual([1_800_000_000_123, 1_800_000_000_123])
   })
 
   test('a batch that the end of the answer has cut is left for the next fetch', async () => {
@@ -106,7 +108,7 @@ describe('a fetched partition', () => {
       damaged[index] = 0x7f
       const partition = { partition: 0, errorCode: 0, highWatermark: 1, aborted: [], batches: splitBatches(damaged), old: [] }
       try {
-        expect(readPartition('t', 0, partition).records).toHaveLength(1)
+        expect([...readPartition('t', 0, partition).records]).toHaveLength(1)
       } catch (error) {
         expect(error).toHaveProperty('name', 'CorruptBatchError')
       }
@@ -130,7 +132,7 @@ describe('a fetched partition', () => {
           return { offset, ...more }
         })
         const { records: found } = readPartition('t', base, await fetched([{ baseOffset: base, lastOffset: offset, records }]))
-        const plain = found.map(({ offset, timestamp, key, value, headers }) => ({
+        const plain = Array.from(found, ({ offset, timestamp, key, value, headers }) => ({
           offset,
           timestamp,
           key,
@@ -138,6 +140,8 @@ describe('a fetched partition', () => {
           headers: { ...headers },
         }))
         expect(plain).toEqual(records.map(({ headers, ...more }) => ({ ...more, headers: { ...headers } })))
+        const sizes = records.map(({ key, value, headers }) => [key, value, ...Object.values(headers)].map(each => each?.length ?? 0))
+        expect(found).toMatchObject({ length: records.length, bytes: sizes.flat().reduce((sum, size) => sum + size, 0) })
       }),
       { numRuns: 100 },
     )

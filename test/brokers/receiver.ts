@@ -1,5 +1,5 @@
 import type { CommittedOffset, ConsumerStatus, RecordSink, TopicPartition } from '../../src/brokers/broker.ts'
-import type { SourceRecord } from '../../src/compiler/plan.ts'
+import type { RecordSequence, SourceRecord } from '../../src/compiler/plan.ts'
 
 /** Only a broken broker meets it; a passing test waits for events. */
 const PATIENCE_MS = 25_000
@@ -48,7 +48,8 @@ export class Receiver implements RecordSink {
     this.#changed()
   }
 
-  records(topic: string, partition: number, records: readonly SourceRecord[], nextOffset: number, highWatermark: number): void {
+  records(topic: string, partition: number, given: RecordSequence, nextOffset: number, highWatermark: number): void {
+    const records = [...given]
     const key = keyOf({ topic, partition })
     if (!this.owned.has(key)) this.faults.push(`${key} delivered without being assigned`)
     for (const record of records) {

@@ -2,9 +2,10 @@ import { createRequire } from 'node:module'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { OutgoingRecord } from '../../src/brokers/broker.ts'
-import { readRecords, splitBatches } from '../../src/brokers/kafka/record-batch.ts'
+import { splitBatches } from '../../src/brokers/kafka/record-batch.ts'
 import { encodeRecordBatch } from '../../src/brokers/kafka/record-batch-writer.ts'
 import type { SourceRecord } from '../../src/compiler/plan.ts'
+import { readBatches } from './record-batches.ts'
 
 const crc32c = createRequire(import.meta.url)('kafkajs/src/protocol/recordBatch/crc32C')
 
@@ -26,11 +27,7 @@ const outgoing = fc.record({
   timestamp: fc.oneof(fc.constant(undefined), fc.integer({ min: -1, max: 2 ** 51 })),
 })
 
-function readBack(batch: Buffer): readonly SourceRecord[] {
-  const records: SourceRecord[] = []
-  for (const each of splitBatches(batch)) readRecords(each, 'orders', 3, 0, records)
-  return records
-}
+const readBack = (set: Buffer): readonly SourceRecord[] => readBatches(set, 'orders', 3)
 
 describe('a record batch', () => {
   test('has every record as it was given, in order, whatever is in it', () => {

@@ -1,4 +1,6 @@
 import { createRequire } from 'node:module'
+import { BatchReader, splitBatches } from '../../src/brokers/kafka/record-batch.ts'
+import type { SourceRecord } from '../../src/compiler/plan.ts'
 
 const kafkajs = createRequire(import.meta.url)
 const encodeRecord = kafkajs('kafkajs/src/protocol/recordBatch/record/v0')
@@ -46,4 +48,14 @@ export async function encodeBatch(batch: WrittenBatch): Promise<Buffer> {
   const flags = (batch.isControl === true ? 0x20 : 0) | (batch.appendTime === undefined ? 0 : 0x08)
   bytes.writeInt16BE(bytes.readInt16BE(21) | flags, 21)
   return bytes
+}
+
+/** Every record of a record set as a producer writes it. */
+export function readBatches(set: Buffer, topic: string, partition: number): readonly SourceRecord[] {
+  const records: SourceRecord[] = []
+  for (const batch of splitBatches(set)) {
+    const reader = new BatchReader(batch, topic, partition)
+    for (let record = reader.next(); record !== undefined; record = reader.next()) records.push(record)
+  }
+  return records
 }

@@ -81,7 +81,39 @@ describe('turns', () => {
     const harness = working(0.001, seen)
     harness.deliver(values(50))
     expect(seen).toHaveLength(50)
-    expect(harness.clock.yields).toBe(0)
+  })
+
+  it('a delivery is read only as far as messages can start, past those that wait for their key', async () => {
+    const read: number[] = []
+    const ends: Held[] = []
+    const hold = action(() => {
+      const end = held()
+      ends.push(end)
+      return end.promise
+    })
+    const harness = new Harness(subscription([route('r', [hold])], { concurrency: 2 }))
+    const keys = ['a', 'a', 'a', 'b', 'b', 'c', 'd']
+    const records = {
+      length: keys.length,
+      bytes: keys.length * 2,
+      *[Symbol.iterator]() {
+        for (const [offset, key] of keys.entries()) {
+          read.push(offset)
+          yield record({ offset, key, value: '1' })
+        }
+      },
+    }
+    harness.processor.records('orders', 0, records, keys.length, keys.length)
+    // The first one that could not start has been looked at, and no further one.
+    expect([ends.length, read]).toEqual([2, [0, 1, 2, 3, 4]])
+    for (const [index, { resolve }] of ends.entries()) {
+      resolve(null)
+      await harness.clock.settle()
+      // The next one of its key was waiting in its lane.
+      if (index === 0) expect([ends.length, read]).toEqual([3, [0, 1, 2, 3, 4]])
+    }
+    expect([ends.length, read.length, harness.position()]).toEqual([7, 7, 7])
+    expect(harness.processor.held).toMatchObject({ messages: 0, bytes: 0 })
   })
 
   it('a delivery that an action causes waits for its turn', () => {
@@ -319,7 +351,7 @@ describe('the window', () => {
     harness.deliverRecords([record({ offset: 0, key: 'k'.repeat(100), value: JSON.stringify('v'.repeat(98)) })])
     expect(harness.processor.held.bytes).toBe(200)
     harness.deliverRecords([
-      record({ offset: 1, value: '1', headers: { h: Buffer.alloc(300), many: [Buffer.alloc(200), Buffer.alloc(294)] } }),
+      record({ offset: 1, value: '1', headers: { h: Buffer.alloc(300), many: [Buffer.alloc(200), Buffer.alloc(299)] } }),
     ])
     expect(harness.processor.held.bytes).toBe(1_000)
     expect(harness.flow).toEqual(['pause orders/0'])

@@ -80,32 +80,74 @@ export function readInt64(bytes: Buffer, at: number): number {
   return bytes.readInt32BE(at) * 0x1_0000_0000 + bytes.readUInt32BE(at + 4)
 }
 
-/** Adds the records of an uncompressed batch from offset `position` on; keys and values are views of its bytes. Throws CorruptBatchError. */
-export function readRecords(batch: RecordBatch, topic: string, partition: number, position: number, into: SourceRecord[]): void {
-  const reader = new RecordReader(batch.records)
+/**
+ * Goes through an uncompressed batch: how many records stand in it from offset `position` on, and how many bytes their keys, values and header values
+ * have. Throws CorruptBatchError where any is damaged: what was measured can be read.
+ */
+export function measureRecords(
+  batch: RecordBatch,
+  topic: string,
+  partition: number,
+  position: number,
+): { readonly length: number; readonly bytes: number } {
+  const reader = new ByteReader(batch.records)
+  let [count, bytes] = [0, 0]
   for (let index = 0; index < batch.count; index += 1) {
     const length = reader.varint()
     const end = reader.at + length
     reader.at += 1
-    const timestampDelta = reader.varint()
+    reader.varint()
     const offset = batch.baseOffset + reader.varint()
-    if (offset >= position) {
-      const key = reader.bytes()
-      const value = reader.bytes()
-      const headers = reader.headers()
-      const timestamp = batch.appendTime ?? batch.baseTimestamp + timestampDelta
-      into.push({ topic, partition, offset, timestamp, key, value, headers })
-    }
+    const size = reader.skip() + reader.skip() + reader.skipHeaders()
     const isInside = offset >= batch.baseOffset && offset <= batch.lastOffset
     if (!isInside || length < 0 || end > batch.records.length || reader.at > end)
       throw new CorruptBatchError(`record ${index} of the batch at offset ${batch.baseOffset} of ${topic}-${partition} is damaged`)
     reader.at = end
+    if (offset < position) continue
+    count += 1
+    bytes += size
+  }
+  return { length: count, bytes }
+}
+
+/** Reads the records of a batch that was measured, one after the other; keys and values are views of its bytes. */
+export class BatchReader {
+  readonly #batch: RecordBatch
+  readonly #topic: string
+  readonly #partition: number
+  readonly #reader: ByteReader
+  #left: number
+
+  constructor(batch: RecordBatch, topic: string, partition: number) {
+    this.#batch = batch
+    this.#topic = topic
+    this.#partition = partition
+    this.#reader = new ByteReader(batch.records)
+    this.#left = batch.count
+  }
+
+  /** Undefined: there is none any more. */
+  next(): SourceRecord | undefined {
+    if (this.#left === 0) return undefined
+    this.#left -= 1
+    const batch = this.#batch
+    const reader = this.#reader
+    const length = reader.varint()
+    const end = reader.at + length
+    reader.at += 1
+    const timestamp = batch.baseTimestamp + reader.varint()
+    const offset = batch.baseOffset + reader.varint()
+    const key = reader.bytes()
+    const value = reader.bytes()
+    const headers = reader.headers()
+    reader.at = end
+    return { topic: this.#topic, partition: this.#partition, offset, timestamp: batch.appendTime ?? timestamp, key, value, headers }
   }
 }
 
 /** The kind of a control record: its key is a version and a type, 0 for an abort and 1 for a commit. */
 export function isAbortMarker(batch: RecordBatch): boolean {
-  const reader = new RecordReader(batch.records)
+  const reader = new ByteReader(batch.records)
   if (batch.count === 0) return false
   reader.varint()
   reader.at += 1
@@ -115,7 +157,7 @@ export function isAbortMarker(batch: RecordBatch): boolean {
   return key !== null && key.length >= 4 && key.readInt16BE(2) === 0
 }
 
-class RecordReader {
+class ByteReader {
   at = 0
   readonly #bytes: Buffer
 
@@ -143,11 +185,16 @@ class RecordReader {
     return this.#bytes.subarray(start, this.at)
   }
 
+  /** Over bytes with their length before them. Answers that length, and 0 for none. */
+  skip(): number {
+    const length = Math.max(this.varint(), 0)
+    this.at += length
+    return length
+  }
+
   headers(): RecordHeaders {
-    const count = this.varint()
+    const count = this.#headerCount()
     if (count === 0) return NO_HEADERS
-    // A header takes two bytes at least: a count that cannot be true ends here.
-    if (count < 0 || count * 2 > this.#bytes.length - this.at) throw new CorruptBatchError(`a record claims to have ${count} headers`)
     const headers: Record<string, Buffer | readonly Buffer[]> = Object.create(null)
     for (let index = 0; index < count; index += 1) {
       const name = (this.bytes() ?? EMPTY).toString()
@@ -157,6 +204,23 @@ class RecordReader {
       else headers[name] = Buffer.isBuffer(before) ? [before, value] : [...before, value]
     }
     return headers
+  }
+
+  /** Answers how many bytes their values have. */
+  skipHeaders(): number {
+    let bytes = 0
+    for (let left = this.#headerCount(); left > 0; left -= 1) {
+      this.skip()
+      bytes += this.skip()
+    }
+    return bytes
+  }
+
+  /** A header takes two bytes at least: a count that cannot be true ends here. */
+  #headerCount(): number {
+    const count = this.varint()
+    if (count < 0 || count * 2 > this.#bytes.length - this.at) throw new CorruptBatchError(`a record claims to have ${count} headers`)
+    return count
   }
 
   #next(): number {
