@@ -1,12 +1,13 @@
 import type { SourceRecord } from '../compiler/plan.ts'
 import type { Assignment } from './assignment.ts'
-import { AttemptReleased } from './attempt-run.ts'
+import { AttemptReleased, AttemptTimeout } from './attempt-run.ts'
 import type { SubscriptionCounters } from './counters.ts'
 import { letterReference } from './dead-letter.ts'
 import { errorCause } from './execution.ts'
 import type { DeadLetterRecord, EnginePorts } from './ports.ts'
+import type { Waiter } from './running-attempts.ts'
 import type { Seat } from './seat.ts'
-import type { TopicWrites } from './topic-writes.ts'
+import { type TopicWrites, writeTimeoutMs } from './topic-writes.ts'
 
 /** A dead letter on its way. */
 export interface Letter {
@@ -16,6 +17,12 @@ export interface Letter {
   readonly letter: DeadLetterRecord
   /** What becomes of one that is too large for its topic. */
   readonly oversize: 'reference' | undefined
+}
+
+/** Is told what became of a letter that no lane waits for, once. */
+export interface LetterOwner {
+  /** False: the partition was given up first. */
+  letterEnded(isWritten: boolean): void
 }
 
 /** Letters that nobody waits for leave together this often, in ms: a request costs many times what a letter in it costs. */
@@ -39,8 +46,8 @@ export class DeadLetterWriter {
   #bytes = 0
   /** When letters left last, on the monotonic clock. */
   #leftAt = Number.NEGATIVE_INFINITY
-  /** Of those that gather now. */
-  #departure: Promise<void> | undefined
+  /** They wait for each other. */
+  #gathering: LetterUnderWay[] = []
 
   constructor(ports: EnginePorts, counters: SubscriptionCounters, writes: TopicWrites) {
     this.#ports = ports
@@ -58,28 +65,67 @@ export class DeadLetterWriter {
   }
 
   /** The same for a letter that no lane waits for: it may wait for others, to travel with them. */
-  async writeAhead(letter: Letter): Promise<boolean> {
-    const bytes = letter.letter.value?.length ?? 0
+  writeAhead(letter: Letter, owner: LetterOwner): void {
     this.#letters++
-    this.#bytes += bytes
-    const isWritten = await this.#untilWritten(letter, undefined, false, async () => {
-      await this.#nextDeparture()
-      if (letter.assignment.state === 'released') throw new AttemptReleased()
-      await this.#send(letter)
-    })
-    this.#letters--
-    this.#bytes -= bytes
-    return isWritten
+    this.#bytes += sizeOf(letter)
+    this.#gathering.push(new LetterUnderWay(letter, owner, this.#followUp))
+    if (this.#gathering.length > 1) return
+    const { clock } = this.#ports
+    const waitMs = this.#leftAt + gatherMs - clock.monotonic()
+    if (waitMs <= 0) this.#depart()
+    else clock.schedule(waitMs, () => this.#depart())
   }
 
-  async #send({ letter, oversize }: Letter): Promise<void> {
-    try {
-      await this.#ports.writeDeadLetter(letter)
-    } catch (error) {
-      if (oversize !== 'reference' || !isTooLarge(error)) throw error
-      await this.#ports.writeDeadLetter(letterReference(letter))
-      this.#counters.deadLetterReferences++
+  /** One time limit for all of them: hundreds may leave at once. */
+  #depart(): void {
+    const { clock, writeDeadLetter } = this.#ports
+    const letters = this.#gathering
+    this.#gathering = []
+    this.#leftAt = clock.monotonic()
+    let left = letters.length
+    const cancel = clock.schedule(writeTimeoutMs, () => {
+      for (const each of letters) each.rejected(new AttemptTimeout(writeTimeoutMs))
+    })
+    const arrived = () => {
+      if (--left === 0) cancel()
     }
+    for (const each of letters) each.leave(writeDeadLetter, arrived)
+  }
+
+  readonly #followUp: FollowUp = {
+    ended: ({ letter, owner }, isWritten) => {
+      this.#letters--
+      this.#bytes -= sizeOf(letter)
+      owner.letterEnded(isWritten)
+    },
+    failed: (each, error) => void this.#writeAgain(each, error),
+  }
+
+  /** A letter that could not be written with the others. */
+  async #writeAgain(each: LetterUnderWay, error: unknown): Promise<void> {
+    const { letter } = each
+    let first = true
+    const isWritten = await this.#untilWritten(letter, undefined, false, () => {
+      const again = first ? this.#refer(letter, error) : this.#send(letter)
+      first = false
+      return again
+    })
+    this.#followUp.ended(each, isWritten)
+  }
+
+  async #send(letter: Letter): Promise<void> {
+    try {
+      await this.#ports.writeDeadLetter(letter.letter)
+    } catch (error) {
+      await this.#refer(letter, error)
+    }
+  }
+
+  /** For a letter that was refused: what may stand in for it, or the refusal. */
+  async #refer({ letter, oversize }: Letter, refusal: unknown): Promise<void> {
+    if (oversize !== 'reference' || !isTooLarge(refusal)) throw refusal
+    await this.#ports.writeDeadLetter(letterReference(letter))
+    this.#counters.deadLetterReferences++
   }
 
   async #untilWritten(
@@ -100,24 +146,55 @@ export class DeadLetterWriter {
     if (end === 'written') this.#takers.add(topic)
     return end === 'written'
   }
+}
 
-  /** At once where none left lately. */
-  #nextDeparture(): Promise<void> | undefined {
-    const { clock } = this.#ports
-    const waitMs = this.#leftAt + gatherMs - clock.monotonic()
-    if (this.#departure === undefined && waitMs <= 0) {
-      this.#leftAt = clock.monotonic()
-      return undefined
-    }
-    this.#departure ??= new Promise(resolve => {
-      clock.schedule(waitMs, () => {
-        this.#leftAt = clock.monotonic()
-        this.#departure = undefined
-        resolve()
-      })
-    })
-    return this.#departure
+interface FollowUp {
+  readonly ended: (each: LetterUnderWay, isWritten: boolean) => void
+  readonly failed: (each: LetterUnderWay, error: unknown) => void
+}
+
+/** A letter that no lane waits for. */
+class LetterUnderWay implements Waiter {
+  readonly letter: Letter
+  readonly owner: LetterOwner
+  readonly #followUp: FollowUp
+  #arrived: (() => void) | undefined
+
+  constructor(letter: Letter, owner: LetterOwner, followUp: FollowUp) {
+    this.letter = letter
+    this.owner = owner
+    this.#followUp = followUp
   }
+
+  /** `arrived` is told when there is nothing to wait for any more. */
+  leave(write: EnginePorts['writeDeadLetter'], arrived: () => void): void {
+    this.#arrived = arrived
+    const { assignment, letter } = this.letter
+    if (assignment.state === 'released') this.rejected(new AttemptReleased())
+    else assignment.follow(write(letter), undefined, this)
+  }
+
+  resolved(): void {
+    if (this.#hasArrived()) this.#followUp.ended(this, true)
+  }
+
+  rejected(error: unknown): void {
+    if (!this.#hasArrived()) return
+    if (error instanceof AttemptReleased) this.#followUp.ended(this, false)
+    else this.#followUp.failed(this, error)
+  }
+
+  /** False: that was known before. */
+  #hasArrived(): boolean {
+    const arrived = this.#arrived
+    this.#arrived = undefined
+    arrived?.()
+    return arrived !== undefined
+  }
+}
+
+function sizeOf({ letter: { value } }: Letter): number {
+  return value?.length ?? 0
 }
 
 /** Brokers say so by the code of their error. */

@@ -34,23 +34,38 @@ export const referenceHeader = 'signalbox-reference'
  */
 export function deadLetterRecord(record: SourceRecord, topic: string, cause: DeadLetterCause): DeadLetterRecord {
   const added: Record<string, Buffer> = {
-    'kafka_dlt-original-topic': Buffer.from(record.topic),
+    'kafka_dlt-original-topic': bytesOf(record.topic),
     'kafka_dlt-original-partition': int32(record.partition),
     'kafka_dlt-original-offset': int64(record.offset),
     'kafka_dlt-original-timestamp': int64(record.timestamp),
-    'kafka_dlt-original-consumer-group': Buffer.from(cause.group),
-    'kafka_dlt-exception-fqcn': Buffer.from(cause.type),
+    'kafka_dlt-original-consumer-group': bytesOf(cause.group),
+    'kafka_dlt-exception-fqcn': bytesOf(cause.type),
     'kafka_dlt-exception-message': Buffer.from(cause.message.slice(0, maxMessageLength)),
-    'signalbox-attempts': Buffer.from(String(cause.attempts)),
+    'signalbox-attempts': bytesOf(String(cause.attempts)),
   }
-  if (cause.causeType !== undefined) added['kafka_dlt-exception-cause-fqcn'] = Buffer.from(cause.causeType)
+  if (cause.causeType !== undefined) added['kafka_dlt-exception-cause-fqcn'] = bytesOf(cause.causeType)
   if (cause.stack !== undefined) added[stackHeader] = Buffer.from(cause.stack.slice(0, maxStackLength))
-  if (cause.route !== undefined) added['signalbox-route'] = Buffer.from(cause.route)
-  if (cause.action !== undefined) added['signalbox-action'] = Buffer.from(cause.action)
+  if (cause.route !== undefined) added['signalbox-route'] = bytesOf(cause.route)
+  if (cause.action !== undefined) added['signalbox-action'] = bytesOf(cause.action)
   const results = writtenResults(cause.results)
   if (results !== undefined) added['signalbox-results'] = results
   const own = withoutOlderCause(record.headers)
   return { topic, key: record.key, value: record.value, headers: own === undefined ? added : { ...own, ...added } }
+}
+
+/** What many letters say in the same words: routes, actions, topics, types. Handlers name their errors as they like, so that these are not kept for ever. */
+const texts = new Map<string, Buffer>()
+const mostTexts = 1_000
+const longestText = 200
+
+function bytesOf(text: string): Buffer {
+  const known = texts.get(text)
+  if (known !== undefined) return known
+  const bytes = Buffer.from(text)
+  if (text.length > longestText) return bytes
+  if (texts.size >= mostTexts) texts.clear()
+  texts.set(text, bytes)
+  return bytes
 }
 
 const olderCause: ReadonlySet<string> = new Set([
@@ -96,7 +111,7 @@ export function letterReference({ topic, key, value, headers }: DeadLetterRecord
 }
 
 export function int32(value: number): Buffer {
-  const bytes = Buffer.alloc(4)
+  const bytes = Buffer.allocUnsafe(4)
   bytes.writeInt32BE(value)
   return bytes
 }
@@ -106,7 +121,7 @@ const largestInt64 = 2n ** 63n - 1n
 
 export function int64(value: number): Buffer {
   const exact = BigInt(value)
-  const bytes = Buffer.alloc(8)
+  const bytes = Buffer.allocUnsafe(8)
   bytes.writeBigInt64BE(exact > largestInt64 ? largestInt64 : exact)
   return bytes
 }

@@ -8,7 +8,33 @@ export interface Ending {
   whenEnded(listener: (end: RunEnd) => void): void
 }
 
-/** A promise that never rejects, as an ending. */
-export function endingOf(promise: Promise<RunEnd>): Ending {
-  return { whenEnded: listener => void promise.then(listener) }
+/** An end that is known, or will be: a promise that never rejects. The listener is told soon, not at once: ends in a row are no recursion. */
+export function endingOf(end: RunEnd | Promise<RunEnd>): Ending {
+  return end instanceof Promise ? new PromisedEnd(end) : new KnownEnd(end)
+}
+
+class PromisedEnd implements Ending {
+  readonly #end: Promise<RunEnd>
+
+  constructor(end: Promise<RunEnd>) {
+    this.#end = end
+  }
+
+  whenEnded(listener: (end: RunEnd) => void): void {
+    void this.#end.then(listener)
+  }
+}
+
+const soon = Promise.resolve()
+
+class KnownEnd implements Ending {
+  readonly #end: RunEnd
+
+  constructor(end: RunEnd) {
+    this.#end = end
+  }
+
+  whenEnded(listener: (end: RunEnd) => void): void {
+    void soon.then(() => listener(this.#end))
+  }
 }

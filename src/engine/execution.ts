@@ -13,8 +13,19 @@ import type { TopicWrites } from './topic-writes.ts'
 /** How a message or one of its routes ended: `settled` counts towards the commit, `released` does not: it will be delivered again. */
 export type Settlement = 'settled' | 'released'
 
-/** How work on a message or one of its routes ended. `settlement`: nothing more of it runs, but its dead letter is still being written. Never rejects. */
-export type RunEnd = Settlement | { readonly settlement: Promise<Settlement> }
+/** How work on a message or one of its routes ended. */
+export type RunEnd = Settlement | Unsettled
+
+/** Nothing more of it runs, but its dead letter is still being written. */
+export interface Unsettled {
+  /** Tells the one listener, once; at once where it is known already. */
+  whenSettled(listener: (settlement: Settlement) => void): void
+}
+
+/** As a promise, which never rejects. */
+export function settlementOf(end: RunEnd): Settlement | Promise<Settlement> {
+  return typeof end === 'string' ? end : new Promise(resolve => end.whenSettled(resolve))
+}
 
 /** What running one message needs besides its plan. One per subscription, not per message. */
 export interface Execution {

@@ -2,8 +2,8 @@ import type { DeadLetterPolicy, SourceRecord } from '../compiler/plan.ts'
 import type { Assignment } from './assignment.ts'
 import { countEnd, type RouteCounters } from './counters.ts'
 import { type DeadLetterCause, deadLetterRecord } from './dead-letter.ts'
-import type { Letter } from './dead-letter-writer.ts'
-import type { Execution, RunEnd, Settlement } from './execution.ts'
+import type { Letter, LetterOwner } from './dead-letter-writer.ts'
+import type { Execution, RunEnd, Settlement, Unsettled } from './execution.ts'
 import type { DeadLetterRecord } from './ports.ts'
 import type { Seat } from './seat.ts'
 
@@ -29,20 +29,48 @@ export async function giveUp(execution: Execution, given: GivenUp, goesOn: boole
 
 /**
  * The same where nothing comes after it: the lane need not wait for the dead letter, unless the topic has not shown that it takes them. Counts what
- * became of it, as dead-lettered also where the route has `earlier` dead letters.
+ * became of it, as dead-lettered also where the route has `earlier` dead letters. Never rejects.
  */
-export async function endGivenUp(execution: Execution, given: GivenUp, counters: RouteCounters, earlier?: GivenUpAs): Promise<RunEnd> {
+export function endGivenUp(execution: Execution, given: GivenUp, counters: RouteCounters, earlier?: GivenUpAs): RunEnd | Promise<RunEnd> {
   const letter = announce(execution, given)
-  const settle = (as: GivenUpAs | 'released'): Settlement => {
-    if (as === 'released') return as
-    countEnd(counters, earlier === 'dead-lettered' ? earlier : as)
-    return 'settled'
-  }
-  if (typeof letter === 'string') return settle(letter)
-  const settled = (isWritten: boolean) => settle(isWritten ? 'dead-lettered' : 'released')
+  if (typeof letter === 'string') return countGivenUp(counters, letter, earlier)
   const { deadLetters } = execution
-  if (deadLetters.mayGoAhead(letter)) return { settlement: deadLetters.writeAhead(letterOf(given, letter)).then(settled) }
-  return deadLetters.write(letterOf(given, letter), given.seat, false).then(settled)
+  if (!deadLetters.mayGoAhead(letter))
+    return deadLetters
+      .write(letterOf(given, letter), given.seat, false)
+      .then(isWritten => countGivenUp(counters, isWritten ? 'dead-lettered' : 'released', earlier))
+  const end = new LetterAhead(counters, earlier)
+  deadLetters.writeAhead(letterOf(given, letter), end)
+  return end
+}
+
+function countGivenUp(counters: RouteCounters, as: GivenUpAs | 'released', earlier: GivenUpAs | undefined): Settlement {
+  if (as === 'released') return as
+  countEnd(counters, earlier === 'dead-lettered' ? earlier : as)
+  return 'settled'
+}
+
+/** The end of a message whose letter nobody waits for. */
+class LetterAhead implements Unsettled, LetterOwner {
+  readonly #counters: RouteCounters
+  readonly #earlier: GivenUpAs | undefined
+  #settlement: Settlement | undefined
+  #listener: ((settlement: Settlement) => void) | undefined
+
+  constructor(counters: RouteCounters, earlier: GivenUpAs | undefined) {
+    this.#counters = counters
+    this.#earlier = earlier
+  }
+
+  whenSettled(listener: (settlement: Settlement) => void): void {
+    if (this.#settlement === undefined) this.#listener = listener
+    else listener(this.#settlement)
+  }
+
+  letterEnded(isWritten: boolean): void {
+    this.#settlement = countGivenUp(this.#counters, isWritten ? 'dead-lettered' : 'released', this.#earlier)
+    this.#listener?.(this.#settlement)
+  }
 }
 
 /** Says what is given up and why. Answers the letter that is to be written, or the outcome where there is none. */

@@ -152,7 +152,7 @@ export class LaneScheduler {
       lane.running--
       cohort.ended()
       if (typeof end === 'string') this.#settled(assignment, record, end, tookMs)
-      else void end.settlement.then(settlement => this.#settledLater(assignment, record, settlement, tookMs))
+      else end.whenSettled(settlement => this.#settledLater(assignment, record, settlement, tookMs))
       turn?.leave(typeof end === 'string' ? end : 'settled')
       this.#goOn(lane)
       if (assignment.state !== 'active') assignment.noteIdle()

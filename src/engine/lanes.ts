@@ -85,7 +85,8 @@ export class Lanes {
   /** Nothing of the lane runs or waits any more. */
   rest(lane: Lane): void {
     if (lane.key === undefined || lane.state !== 'used') return
-    if (lane.queue.length > 0) lane.queue = []
+    // Emptied, not replaced: one that has grown old and is garbage keeps alive what it was last given until the next full garbage collection.
+    lane.queue.length = 0
     lane.head = 0
     lane.seat = undefined
     lane.state = 'resting'

@@ -4,7 +4,7 @@ import { DecodeFailure } from './decoded-event.ts'
 import type { Delivery } from './delivery.ts'
 import { type Ending, endingOf } from './ending.ts'
 import { decodeRecord } from './envelope.ts'
-import { errorCause, type RunEnd, type Settlement } from './execution.ts'
+import { errorCause, type RunEnd, type Settlement, settlementOf } from './execution.ts'
 import { endGivenUp } from './give-up.ts'
 import type { LaneTurn } from './lane-turn.ts'
 import { MessageScope } from './message-scope.ts'
@@ -170,9 +170,9 @@ function allOf(waiting: readonly Ending[], seat: Seat): Ending {
 }
 
 function inAll(ends: readonly RunEnd[]): RunEnd {
-  const settlements = ends.map(end => (typeof end === 'string' ? end : end.settlement))
+  const settlements = ends.map(settlementOf)
   const worst = (all: readonly Settlement[]) => (all.includes('released') ? 'released' : 'settled')
   return settlements.every(settlement => typeof settlement === 'string')
     ? worst(settlements)
-    : { settlement: Promise.all(settlements).then(worst) }
+    : { whenSettled: listener => void Promise.all(settlements).then(all => listener(worst(all))) }
 }

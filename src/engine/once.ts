@@ -18,7 +18,7 @@ export interface GuardedSteps {
   /** Ends the route for this message as a failure that trying again cannot mend. */
   refuse(job: RouteJob, cause: Pick<DeadLetterCause, 'type' | 'message' | 'stack'>): Promise<Settlement>
   /** Ends it after a fault of our own. Never rejects. */
-  fault(job: RouteJob, error: unknown): Promise<RunEnd>
+  fault(job: RouteJob, error: unknown): RunEnd | Promise<RunEnd>
 }
 
 /**
@@ -118,7 +118,7 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
   }
 
   #fault(error: unknown): void {
-    void this.#steps.fault(this.#job, error).then(end => this.#tell(end))
+    endingOf(this.#steps.fault(this.#job, error)).whenEnded(end => this.#tell(end))
   }
 
   #tell(end: RunEnd): void {

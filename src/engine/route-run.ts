@@ -7,7 +7,7 @@ import type { RouteCounters } from './counters.ts'
 import type { DeadLetterCause } from './dead-letter.ts'
 import type { Delivery, RouteJob } from './delivery.ts'
 import { type Ending, endingOf } from './ending.ts'
-import { errorCause, type RunEnd, type Settlement } from './execution.ts'
+import { errorCause, type RunEnd, settlementOf } from './execution.ts'
 import { endGivenUp } from './give-up.ts'
 import type { MessageScope } from './message-scope.ts'
 import { type GuardedSteps, runOnce } from './once.ts'
@@ -44,14 +44,15 @@ export function runRoute(
   }
 }
 
+/** Under a claim, the end waits for the dead letter. */
 const guardedSteps: GuardedSteps = {
   start: (job, guard) => (job.start(guard) ? undefined : job.untilEnded()),
-  refuse: (job, cause) => refuseRoute(job, cause).then(settlementOf),
+  refuse: async (job, cause) => settlementOf(await refuseRoute(job, cause)),
   fault: refuseFault,
 }
 
 /** A fault of our own. */
-function refuseFault(job: RouteJob, error: unknown): Promise<RunEnd> {
+function refuseFault(job: RouteJob, error: unknown): RunEnd | Promise<RunEnd> {
   const cause = errorCause(error)
   const { topic, partition, offset } = job.scope
   job.delivery.execution.ports.log.error(
@@ -211,7 +212,7 @@ class RouteStart implements RouteJob, Ending, Waiter {
   /** Of our own. */
   #fault(error: unknown): void {
     if (this.#failed !== undefined) this.#failed(error)
-    else void refuseFault(this, error).then(end => this.#tell(end))
+    else endingOf(refuseFault(this, error)).whenEnded(end => this.#tell(end))
   }
 }
 
@@ -248,7 +249,7 @@ function runOf(
 function refuseRoute(
   { delivery, route, scope, counters }: RouteJob,
   cause: Pick<DeadLetterCause, 'type' | 'message' | 'stack'>,
-): Promise<RunEnd> {
+): RunEnd | Promise<RunEnd> {
   const { execution, assignment, plan, seat } = delivery
   const given = {
     record: scope.record,
@@ -258,9 +259,4 @@ function refuseRoute(
     cause: { group: plan.group, route: route.id, action: undefined, attempts: 1, ...cause },
   }
   return endGivenUp(execution, given, counters)
-}
-
-/** Under a claim, the end waits for the dead letter. */
-function settlementOf(end: RunEnd): Settlement | Promise<Settlement> {
-  return typeof end === 'string' ? end : end.settlement
 }

@@ -262,7 +262,11 @@ export class SubscriptionProcessor implements LimitMember {
       return {
         waitsForClaim: running.waitsForClaim === true,
         whenEnded: listener =>
-          running.whenEnded(end => listener(typeof end === 'string' ? ended(end) : { settlement: end.settlement.then(ended) })),
+          running.whenEnded(end =>
+            listener(
+              typeof end === 'string' ? ended(end) : { whenSettled: settled => end.whenSettled(settlement => settled(ended(settlement))) },
+            ),
+          ),
       }
     }
   }

@@ -5,7 +5,7 @@ import { retryDelay } from './retry-delay.ts'
 import type { Seat } from './seat.ts'
 
 /** Longest wait for one dead letter or retry to be acknowledged, in ms. */
-const writeTimeoutMs = 60_000
+export const writeTimeoutMs = 60_000
 
 const writeWaits = { backoff: 'exponential', delayMs: 500, maxDelayMs: 30_000, jitter: 'full' } as const
 

@@ -51,7 +51,7 @@ function bodySize({ key, value, headers }: OutgoingRecord, timeDelta: number, of
   for (const name of Object.keys(headers)) {
     const items = itemsOf(headers[name])
     count += items.length
-    const nameSize = sized(Buffer.byteLength(name))
+    const nameSize = sized(bytesOfName(name).length)
     for (const item of items) size += nameSize + sized(item.length)
   }
   return size + varintSize(count)
@@ -63,6 +63,22 @@ function itemsOf(header: Buffer | readonly Buffer[] | undefined): readonly Buffe
   if (header === undefined) return NONE
   return Buffer.isBuffer(header) ? [header] : header
 }
+
+/** Header names repeat from record to record. Handlers may make up new ones, so that they are not kept for ever. */
+const names = new Map<string, Buffer>()
+const mostNames = 1_000
+
+function bytesOfName(name: string): Buffer {
+  const known = names.get(name)
+  if (known !== undefined) return known
+  const bytes = Buffer.from(name)
+  if (names.size >= mostNames) names.clear()
+  names.set(name, bytes)
+  return bytes
+}
+
+/** So few bytes are copied faster one by one than by a call. */
+const mostSingle = 64
 
 class RecordWriter {
   #at: number
@@ -84,8 +100,7 @@ class RecordWriter {
     this.varint(names.reduce((count, name) => count + itemsOf(headers[name]).length, 0))
     for (const name of names)
       for (const item of itemsOf(headers[name])) {
-        this.varint(Buffer.byteLength(name))
-        this.#at += this.#bytes.write(name, this.#at)
+        this.#blob(bytesOfName(name))
         this.#blob(item)
       }
   }
@@ -100,8 +115,13 @@ class RecordWriter {
   }
 
   #blob(blob: Buffer | null): void {
-    this.varint(blob === null ? -1 : blob.length)
-    if (blob !== null) this.#at += blob.copy(this.#bytes, this.#at)
+    if (blob === null) {
+      this.varint(-1)
+      return
+    }
+    this.varint(blob.length)
+    if (blob.length > mostSingle) this.#at += blob.copy(this.#bytes, this.#at)
+    else for (let index = 0; index < blob.length; index++) this.#bytes[this.#at++] = blob[index] ?? 0
   }
 }
 
