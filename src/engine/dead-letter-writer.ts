@@ -26,7 +26,7 @@ export interface LetterOwner {
 }
 
 /** Letters that nobody waits for leave together this often, in ms: a request costs many times what a letter in it costs. */
-const gatherMs = 50
+const gatherMs = 20
 
 /** What may be under way that no lane waits for. Should the process die, what came after it in its lanes is delivered again. */
 const aheadLimit = { letters: 1_000, bytes: 16 * 1024 * 1024 }

@@ -120,8 +120,13 @@ export function int32(value: number): Buffer {
 const largestInt64 = 2n ** 63n - 1n
 
 export function int64(value: number): Buffer {
-  const exact = BigInt(value)
   const bytes = Buffer.allocUnsafe(8)
-  bytes.writeBigInt64BE(exact > largestInt64 ? largestInt64 : exact)
+  if (Number.isSafeInteger(value)) {
+    bytes.writeInt32BE(Math.floor(value / 2 ** 32))
+    bytes.writeUInt32BE(value >>> 0, 4)
+  } else {
+    const exact = BigInt(value)
+    bytes.writeBigInt64BE(exact > largestInt64 ? largestInt64 : exact)
+  }
   return bytes
 }

@@ -14,10 +14,15 @@ export function parseJson(value: Buffer): unknown {
   if (text.includes('\uFFFD') && !isUtf8(value)) return new DecodeFailure('not-json', 'the value is not JSON: its bytes are not UTF-8')
   if (text.length > 2 * MAX_DEPTH && isTooDeep(text))
     return new DecodeFailure('too-deep', `the value is nested in more than ${MAX_DEPTH} levels`)
+  const { stackTraceLimit } = Error
+  // Where it failed is told by its message. The stack would cost as much as ten sound messages.
+  Error.stackTraceLimit = 0
   try {
     return JSON.parse(text)
   } catch (error) {
     return new DecodeFailure('not-json', error instanceof Error ? `the value is not JSON: ${error.message}` : 'the value is not JSON')
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
   }
 }
 

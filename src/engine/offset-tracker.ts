@@ -146,11 +146,18 @@ export class OffsetTracker {
     this.#early = 0
   }
 
-  /** Where it stands, or would. Offsets grow by 1 at least, mostly by just that: the first look is where it stands at the latest. */
+  /**
+   * Where it stands, or would. Offsets grow by 1 at least, mostly by just that: the first look is where it stands at the latest. Else it is looked
+   * for from the end on: while one holds back the position, those that end are of the latest.
+   */
   #indexOf(offset: number): number {
-    let low = this.#head
-    let high = Math.min(low + offset - this.position, this.#open.length - 1)
+    let high = Math.min(this.#head + offset - this.position, this.#open.length - 1)
     if (this.#open[high] === offset) return high
+    let low = high
+    for (let step = 1; low > this.#head && offsetAt(this.#open[low] ?? 0) > offset; step *= 2) {
+      high = low
+      low = Math.max(this.#head, low - step)
+    }
     while (low < high) {
       const middle = (low + high) >>> 1
       if (offsetAt(this.#open[middle] ?? 0) < offset) low = middle + 1

@@ -66,7 +66,7 @@ describe('once a topic has taken a dead letter', () => {
       await harness.clock.advance(1)
     }
     await harness.clock.advance(1_000)
-    expect(times).toEqual([0, ...new Array<number>(9).fill(50)])
+    expect(times).toEqual([0, ...new Array<number>(9).fill(20)])
     expect(harness.committed()).toBe(11)
   })
 
@@ -161,7 +161,7 @@ describe('a partition that leaves while letters are on their way', () => {
     await harness.clock.settle()
     expect(writes).toHaveLength(1)
     const left = harness.processor.revoked([{ topic: 'orders', partition: 0 }], false)
-    await harness.clock.advance(50)
+    await harness.clock.advance(20)
     await left
     expect(writes).toHaveLength(5)
     expect(harness.committed()).toBe(6)
