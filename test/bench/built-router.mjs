@@ -31,15 +31,15 @@ ${settings}`
 }
 
 /**
- * Messages a second, and microseconds of the router's processor time for each: from the first look that sees some of them settled
+ * Messages a second, and microseconds of the router's processor time for each: from the first look that sees more than `warmUp` of them settled
  * until the last that does not see all of them.
  */
-export async function untilSettled({ port }, messages, limitMs) {
+export async function untilSettled({ port }, messages, limitMs, warmUp = 0) {
   const endsAt = performance.now() + limitMs
   let [first, last] = [undefined, undefined]
   while (performance.now() < endsAt) {
     const sample = await look(port)
-    if (sample !== undefined && sample.settled > 0) first ??= sample
+    if (sample !== undefined && sample.settled > warmUp) first ??= sample
     if (first !== undefined && sample !== undefined && sample.settled >= messages) {
       // Not the last look: it came too late by up to a pause.
       const end = last ?? sample

@@ -57,7 +57,6 @@ export class KafkaProducer {
   produce(record: OutgoingRecord): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#isClosed) throw new BrokerError('closed', 'the producer is closed', { retriable: false })
-      assertTopicName(record.topic)
       const topic = this.#topicOf(record.topic)
       const queue = topic.queueOf(record)
       const bytes = recordBytes(record)
@@ -88,6 +87,7 @@ export class KafkaProducer {
   #topicOf(name: string): OutgoingTopic {
     const known = this.#topics.get(name)
     if (known !== undefined) return known
+    assertTopicName(name)
     const topic = new OutgoingTopic(name)
     this.#topics.set(name, topic)
     return topic

@@ -14,12 +14,13 @@ const CHECKED_FROM = 21
  */
 export function encodeRecordBatch(records: readonly OutgoingRecord[], now: number): Buffer {
   const [first, last] = timesOf(records, now)
-  const sizes = records.map((record, index) => bodySize(record, (record.timestamp ?? now) - first, index))
+  const blobs = records.map(blobsOf)
+  const sizes = records.map(({ timestamp = now }, index) => bodySize(blobs[index] ?? NONE, timestamp - first, index))
   const batch = Buffer.allocUnsafe(sizes.reduce((bytes, size) => bytes + sized(size), BATCH_HEADER))
   const writer = new RecordWriter(batch, BATCH_HEADER)
-  for (const [index, record] of records.entries()) {
+  for (const [index, { timestamp = now }] of records.entries()) {
     writer.varint(sizes[index] ?? 0)
-    writer.body(record, (record.timestamp ?? now) - first, index)
+    writer.body(blobs[index] ?? NONE, timestamp - first, index)
   }
   batch.fill(0, 0, BATCH_HEADER)
   batch.writeInt32BE(batch.length - PREFIX_BYTES, 8)
@@ -44,24 +45,33 @@ function timesOf(records: readonly OutgoingRecord[], now: number): readonly [num
   return [first, last]
 }
 
-/** Without the size itself. */
-function bodySize({ key, value, headers }: OutgoingRecord, timeDelta: number, offsetDelta: number): number {
-  let count = 0
-  let size = 1 + varintSize(timeDelta) + varintSize(offsetDelta) + blobSize(key) + blobSize(value)
+/** Key, value, and each header's name and value. */
+type Blobs = readonly (Buffer | null)[]
+
+const NONE: Blobs = []
+const KEY_AND_VALUE = 2
+
+function blobsOf({ key, value, headers }: OutgoingRecord): Blobs {
+  const blobs: (Buffer | null)[] = [key, value]
   for (const name of Object.keys(headers)) {
-    const items = itemsOf(headers[name])
-    count += items.length
-    const nameSize = sized(bytesOfName(name).length)
-    for (const item of items) size += nameSize + sized(item.length)
+    const header = headers[name]
+    if (header === undefined) continue
+    const bytes = bytesOfName(name)
+    if (Buffer.isBuffer(header)) blobs.push(bytes, header)
+    else for (const item of header) blobs.push(bytes, item)
   }
-  return size + varintSize(count)
+  return blobs
 }
 
-const NONE: readonly Buffer[] = []
+function headerCount(blobs: Blobs): number {
+  return (blobs.length - KEY_AND_VALUE) / 2
+}
 
-function itemsOf(header: Buffer | readonly Buffer[] | undefined): readonly Buffer[] {
-  if (header === undefined) return NONE
-  return Buffer.isBuffer(header) ? [header] : header
+/** Without the size itself. */
+function bodySize(blobs: Blobs, timeDelta: number, offsetDelta: number): number {
+  let size = 1 + varintSize(timeDelta) + varintSize(offsetDelta) + varintSize(headerCount(blobs))
+  for (const blob of blobs) size += blobSize(blob)
+  return size
 }
 
 /** Header names repeat from record to record. Handlers may make up new ones, so that they are not kept for ever. */
@@ -89,20 +99,14 @@ class RecordWriter {
     this.#at = at
   }
 
-  body({ key, value, headers }: OutgoingRecord, timeDelta: number, offsetDelta: number): void {
-    const names = Object.keys(headers)
+  body(blobs: Blobs, timeDelta: number, offsetDelta: number): void {
     // No attributes.
     this.#bytes[this.#at++] = 0
     this.varint(timeDelta)
     this.varint(offsetDelta)
-    this.#blob(key)
-    this.#blob(value)
-    this.varint(names.reduce((count, name) => count + itemsOf(headers[name]).length, 0))
-    for (const name of names)
-      for (const item of itemsOf(headers[name])) {
-        this.#blob(bytesOfName(name))
-        this.#blob(item)
-      }
+    for (let index = 0; index < KEY_AND_VALUE; index++) this.#blob(blobs[index] ?? null)
+    this.varint(headerCount(blobs))
+    for (let index = KEY_AND_VALUE; index < blobs.length; index++) this.#blob(blobs[index] ?? null)
   }
 
   varint(value: number): void {
