@@ -8,6 +8,7 @@ import type { GivenUpLog } from './given-up-log.ts'
 import type { KeyScopes } from './idempotency-key.ts'
 import type { Places } from './places.ts'
 import type { EnginePorts } from './ports.ts'
+import { stackOf } from './stack-of.ts'
 import type { TopicWrites } from './topic-writes.ts'
 
 /** How a message or one of its routes ended: `settled` counts towards the commit, `released` does not: it will be delivered again. */
@@ -49,7 +50,7 @@ export function errorCause(error: unknown): Pick<DeadLetterCause, 'type' | 'mess
       return {
         type: String(error.name),
         message: String(error.message),
-        stack: typeof error.stack === 'string' ? error.stack : undefined,
+        stack: stackOf(error),
         causeType: error.cause instanceof Error ? String(error.cause.name) : undefined,
       }
     return { type: 'Error', message: `a handler threw ${typeof error === 'string' ? error : typeof error}`, stack: undefined }

@@ -1,7 +1,7 @@
 import { countDone, type DoneAhead, isDone } from './done-ahead.ts'
 
-/** Settled entries are taken out of what is open once there are more than so many, and half of it. */
-const mostEarly = 1_024
+/** Not reached in the moment that a dead letter takes to be written: from then on, what is open has to be searched for. */
+const mostSettledEarly = 16_384
 
 /**
  * The next offset of one partition that may be committed: everything below it is settled. Messages settle out of order; only those
@@ -19,12 +19,15 @@ export class OffsetTracker {
   #first = -1
   /** What the broker keeps. Positions below its offset are never reported. */
   #saved: DoneAhead
+  /** Settled entries are taken out of what is open once there are more than so many, and half of it. */
+  readonly #mostEarly: number
   /** What was done before the partition came here, and where that ends. */
   #before: readonly number[]
   #beforeEnd: number
 
   /** `saved`: what the broker keeps; undefined where that is not known. */
-  constructor(saved: DoneAhead = nothingSaved) {
+  constructor(saved: DoneAhead = nothingSaved, mostEarly = mostSettledEarly) {
+    this.#mostEarly = mostEarly
     this.#saved = saved
     this.#before = saved.bounds
     this.#beforeEnd = saved.bounds.at(-1) ?? -1
@@ -55,7 +58,7 @@ export class OffsetTracker {
       if (this.#open[index] !== offset) return
       this.#open[index] = complement(offset)
       this.#early++
-      if (this.#early > mostEarly && this.#early * 2 > this.#open.length - this.#head) this.#dropEarly()
+      if (this.#early > this.#mostEarly && this.#early * 2 > this.#open.length - this.#head) this.#dropEarly()
       return
     }
     this.#head++

@@ -1,4 +1,5 @@
 import { createJiti, type Jiti, type JitiOptions } from 'jiti'
+import { keepWholeStacks } from '../engine/stack-of.ts'
 
 let isStarted = false
 
@@ -11,6 +12,7 @@ export function moduleLoader(from: string, options: JitiOptions): Jiti {
   const jiti = createJiti(from, { ...options, fsCache: false })
   if (isStarted) return jiti
   isStarted = true
+  if (process.sourceMapsEnabled === true) keepWholeStacks()
   const { stackTraceLimit, prepareStackTrace } = Error
   jiti.transform({ source: '', filename: from })
   Error.stackTraceLimit = stackTraceLimit
