@@ -105,6 +105,18 @@ describe('once a topic has taken a dead letter', () => {
     expect(harness.committed()).toBe(5)
   })
 
+  it('letters that get no answer for a minute are written again, each for itself', async () => {
+    let isSilent = true
+    const { harness, writes } = await taking(() => (isSilent ? new Promise(() => {}) : Promise.resolve()))
+    for (let n = 0; n < 3; n++) harness.send('e', 'bad', `k${n}`)
+    await harness.clock.advance(59_000)
+    expect([writes.length, harness.position(), harness.processor.counters.deadLetterFailures]).toEqual([3, 1, 0])
+    isSilent = false
+    await harness.clock.advance(3_000)
+    expect([writes.length, harness.committed(), harness.processor.counters.deadLetterFailures]).toEqual([6, 4, 3])
+    expect(harness.processor.isIdle).toBe(true)
+  })
+
   it('keys wait for their letters while a thousand others are on their way', async () => {
     const { harness } = await taking(() => new Promise(() => {}))
     for (let n = 0; n < 1_000; n++) harness.send('e', 'bad', `k${n % 7}`)
