@@ -14,7 +14,7 @@ const needed = [
 ]
 const allowed =
   /^(?:LICENSE|README\.md|package\.json|dist\/[\w/-]+\.(?:js|d\.ts)|dist\/inspector\/page\/[\w-]+\.(?:html|css|js|svg)|schemas\/\w+\.schema\.json)$/
-const mostBytes = 2 * 1024 * 1024
+const mostBytes = 2_250_000
 
 /** What would be published holds everything that is needed at run time, and nothing else. Resolves like `runCommand`. */
 export async function checkPackageContent(cwd) {
