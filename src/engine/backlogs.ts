@@ -13,7 +13,7 @@ export interface BacklogUse {
   /** Messages that are taken from one partition before others have their share. */
   batchSize(): number
   /** Another message could start. Asked for each. */
-  readonly wantsMore: () => boolean
+  wantsMore(): boolean
   /** Takes the partition's next message. */
   take(assignment: Assignment, record: SourceRecord): void
   /** Passes over the partition's next message, which was done before. */

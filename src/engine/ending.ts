@@ -10,31 +10,6 @@ export interface Ending {
 
 /** An end that is known, or will be: a promise that never rejects. The listener is told soon, not at once: ends in a row are no recursion. */
 export function endingOf(end: RunEnd | Promise<RunEnd>): Ending {
-  return end instanceof Promise ? new PromisedEnd(end) : new KnownEnd(end)
-}
-
-class PromisedEnd implements Ending {
-  readonly #end: Promise<RunEnd>
-
-  constructor(end: Promise<RunEnd>) {
-    this.#end = end
-  }
-
-  whenEnded(listener: (end: RunEnd) => void): void {
-    void this.#end.then(listener)
-  }
-}
-
-const soon = Promise.resolve()
-
-class KnownEnd implements Ending {
-  readonly #end: RunEnd
-
-  constructor(end: RunEnd) {
-    this.#end = end
-  }
-
-  whenEnded(listener: (end: RunEnd) => void): void {
-    void soon.then(() => listener(this.#end))
-  }
+  const known = Promise.resolve(end)
+  return { whenEnded: listener => void known.then(listener) }
 }

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
-import { BatchReader, splitBatches } from '../../src/brokers/kafka/record-batch.ts'
+import { readPartition } from '../../src/brokers/kafka/fetched-records.ts'
+import { splitBatches } from '../../src/brokers/kafka/record-batch.ts'
 import type { SourceRecord } from '../../src/compiler/plan.ts'
 
 const kafkajs = createRequire(import.meta.url)
@@ -52,10 +53,6 @@ export async function encodeBatch(batch: WrittenBatch): Promise<Buffer> {
 
 /** Every record of a record set as a producer writes it. */
 export function readBatches(set: Buffer, topic: string, partition: number): readonly SourceRecord[] {
-  const records: SourceRecord[] = []
-  for (const batch of splitBatches(set)) {
-    const reader = new BatchReader(batch, topic, partition)
-    for (let record = reader.next(); record !== undefined; record = reader.next()) records.push(record)
-  }
-  return records
+  const fetched = { partition, errorCode: 0, highWatermark: 0, aborted: [], batches: splitBatches(set), old: [] }
+  return [...readPartition(topic, 0, fetched).records]
 }
