@@ -6,6 +6,8 @@ export default defineConfig({
     globalSetup: ['test/cli/global-setup.ts', 'test/kafka/global-setup.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // The default of 1 s says nothing about the router on a busy machine.
+    expect: { poll: { timeout: 20_000 } },
     pool: 'forks',
     maxWorkers: 2,
   },

@@ -220,15 +220,21 @@ describe('publishing', () => {
   })
 })
 
-/** Reads server-sent events until `enough` of them have come. */
+/** Reads server-sent events until `enough` of them have come. Channels, told once a second, count once: the first time. */
 async function stream(port: number, enough: number, act: () => void): Promise<readonly { event: string; data: unknown }[]> {
   const stop = new AbortController()
   const response = await fetch(`http://127.0.0.1:${port}/api/stream`, { signal: stop.signal })
   expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/)
   act()
   let text = ''
-  const messages = () =>
-    [...text.matchAll(/event: (.*)\ndata: (.*)\n\n/g)].map(([, event, data]) => ({ event: String(event), data: JSON.parse(String(data)) }))
+  const messages = () => {
+    const all = [...text.matchAll(/event: (.*)\ndata: (.*)\n\n/g)].map(([, event, data]) => ({
+      event: String(event),
+      data: JSON.parse(String(data)),
+    }))
+    const channels = all.findIndex(({ event }) => event === 'channels')
+    return all.filter(({ event }, at) => event !== 'channels' || at === channels)
+  }
   for await (const chunk of response.body ?? []) {
     text += Buffer.from(chunk).toString()
     if (messages().length >= enough) break
