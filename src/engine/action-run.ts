@@ -272,6 +272,14 @@ function hindranceOf({ assignment, guard }: RouteRun): 'released' | 'lease-lost'
   return guard?.isLost === true ? 'lease-lost' : undefined
 }
 
+/** A first try that need not be made again. */
+export function failsForGood({ execution, route, scope }: RouteRun, action: ActionPlan, failure: unknown): boolean {
+  if (!isPermanent(failure) || keepsAttempt(failure)) return false
+  const breaker = execution.breakers.of(route.id, action)
+  if (breaker !== undefined) tellBreaker(breaker, 'go', failure, scope, undefined)
+  return true
+}
+
 /**
  * What was given up says nothing of the dependency, nor does a template that did not come so far; what it refuses for good it has answered, and so
  * it has where other messages of the call fared better. True where the attempt is used up.

@@ -2,7 +2,7 @@ import type { SourceRecord } from '../compiler/plan.ts'
 import type { Assignment } from './assignment.ts'
 import { AttemptReleased, AttemptTimeout } from './attempt-run.ts'
 import type { SubscriptionCounters } from './counters.ts'
-import { letterReference } from './dead-letter.ts'
+import { type DeadLetterCause, deadLetterRecord, letterReference } from './dead-letter.ts'
 import { errorCause } from './execution.ts'
 import type { DeadLetterRecord, EnginePorts } from './ports.ts'
 import type { Waiter } from './running-attempts.ts'
@@ -14,7 +14,9 @@ export interface Letter {
   readonly assignment: Assignment
   /** The message that it is of. */
   readonly record: SourceRecord
-  readonly letter: DeadLetterRecord
+  /** Where it goes. */
+  readonly topic: string
+  readonly cause: DeadLetterCause
   /** What becomes of one that is too large for its topic. */
   readonly oversize: 'reference' | undefined
 }
@@ -26,7 +28,7 @@ export interface LetterOwner {
 }
 
 /** Letters that nobody waits for leave together this often, in ms: a request costs many times what a letter in it costs. */
-const gatherMs = 20
+const gatherMs = 50
 
 /** What may be under way that no lane waits for. Should the process die, what came after it in its lanes is delivered again. */
 const aheadLimit = { letters: 1_000, bytes: 16 * 1024 * 1024 }
@@ -55,7 +57,7 @@ export class DeadLetterWriter {
     this.#counters = counters
   }
 
-  mayGoAhead({ topic }: DeadLetterRecord): boolean {
+  mayGoAhead({ topic }: Letter): boolean {
     return this.#takers.has(topic) && !this.#writes.isFailing(topic) && this.#letters < aheadLimit.letters && this.#bytes < aheadLimit.bytes
   }
 
@@ -115,21 +117,21 @@ export class DeadLetterWriter {
 
   async #send(letter: Letter): Promise<void> {
     try {
-      await this.#ports.writeDeadLetter(letter.letter)
+      await this.#ports.writeDeadLetter(recordOf(letter))
     } catch (error) {
       await this.#refer(letter, error)
     }
   }
 
   /** For a letter that was refused: what may stand in for it, or the refusal. */
-  async #refer({ letter, oversize }: Letter, refusal: unknown): Promise<void> {
-    if (oversize !== 'reference' || !isTooLarge(refusal)) throw refusal
-    await this.#ports.writeDeadLetter(letterReference(letter))
+  async #refer(letter: Letter, refusal: unknown): Promise<void> {
+    if (letter.oversize !== 'reference' || !isTooLarge(refusal)) throw refusal
+    await this.#ports.writeDeadLetter(letterReference(recordOf(letter)))
     this.#counters.deadLetterReferences++
   }
 
   async #untilWritten(
-    { assignment, record: { topic: originalTopic, partition, offset }, letter: { topic } }: Letter,
+    { assignment, record: { topic: originalTopic, partition, offset }, topic }: Letter,
     seat: Seat | undefined,
     goesOn: boolean,
     write: () => Promise<void>,
@@ -169,9 +171,9 @@ class LetterUnderWay implements Waiter {
   /** `arrived` is told when there is nothing to wait for any more. */
   leave(write: EnginePorts['writeDeadLetter'], arrived: () => void): void {
     this.#arrived = arrived
-    const { assignment, letter } = this.letter
+    const { assignment } = this.letter
     if (assignment.state === 'released') this.rejected(new AttemptReleased())
-    else assignment.follow(write(letter), undefined, this)
+    else assignment.follow(write(recordOf(this.letter)), undefined, this)
   }
 
   resolved(): void {
@@ -193,7 +195,11 @@ class LetterUnderWay implements Waiter {
   }
 }
 
-function sizeOf({ letter: { value } }: Letter): number {
+function recordOf({ record, topic, cause }: Letter): DeadLetterRecord {
+  return deadLetterRecord(record, topic, cause)
+}
+
+function sizeOf({ record: { value } }: Letter): number {
   return value?.length ?? 0
 }
 

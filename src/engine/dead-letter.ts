@@ -1,5 +1,6 @@
 import type { RecordHeaders, SourceRecord } from '../compiler/plan.ts'
 import type { DeadLetterRecord } from './ports.ts'
+import { stackOf } from './stack-of.ts'
 
 /** Why a message goes to a dead-letter topic. */
 export interface DeadLetterCause {
@@ -12,7 +13,8 @@ export interface DeadLetterCause {
   /** The failure's type, such as `PermanentError` or `not-json`. */
   readonly type: string
   readonly message: string
-  readonly stack: string | undefined
+  /** What was thrown: its stack goes into the letter. */
+  readonly error: Error | undefined
   /** The type of the error that it wraps, if it wraps one. */
   readonly causeType?: string | undefined
   /** What the actions before it had returned: a replay goes on with it. */
@@ -44,7 +46,8 @@ export function deadLetterRecord(record: SourceRecord, topic: string, cause: Dea
     'signalbox-attempts': bytesOf(String(cause.attempts)),
   }
   if (cause.causeType !== undefined) added['kafka_dlt-exception-cause-fqcn'] = bytesOf(cause.causeType)
-  if (cause.stack !== undefined) added[stackHeader] = Buffer.from(cause.stack.slice(0, maxStackLength))
+  const stack = stackOf(cause.error)
+  if (stack !== undefined) added[stackHeader] = Buffer.from(stack.slice(0, maxStackLength))
   if (cause.route !== undefined) added['signalbox-route'] = bytesOf(cause.route)
   if (cause.action !== undefined) added['signalbox-action'] = bytesOf(cause.action)
   const results = writtenResults(cause.results)

@@ -8,7 +8,6 @@ import type { GivenUpLog } from './given-up-log.ts'
 import type { KeyScopes } from './idempotency-key.ts'
 import type { Places } from './places.ts'
 import type { EnginePorts } from './ports.ts'
-import { stackOf } from './stack-of.ts'
 import type { TopicWrites } from './topic-writes.ts'
 
 /** How a message or one of its routes ended: `settled` counts towards the commit, `released` does not: it will be delivered again. */
@@ -44,17 +43,17 @@ export interface Execution {
 }
 
 /** What is said of a failure. Handlers throw what they like: whatever it is, this gives text and never throws. */
-export function errorCause(error: unknown): Pick<DeadLetterCause, 'type' | 'message' | 'stack' | 'causeType'> {
+export function errorCause(error: unknown): Pick<DeadLetterCause, 'type' | 'message' | 'error' | 'causeType'> {
   try {
     if (error instanceof Error)
       return {
         type: String(error.name),
         message: String(error.message),
-        stack: stackOf(error),
+        error,
         causeType: error.cause instanceof Error ? String(error.cause.name) : undefined,
       }
-    return { type: 'Error', message: `a handler threw ${typeof error === 'string' ? error : typeof error}`, stack: undefined }
+    return { type: 'Error', message: `a handler threw ${typeof error === 'string' ? error : typeof error}`, error: undefined }
   } catch {
-    return { type: 'Error', message: 'a handler threw an error that cannot be read', stack: undefined }
+    return { type: 'Error', message: 'a handler threw an error that cannot be read', error: undefined }
   }
 }

@@ -1,10 +1,9 @@
 import type { DeadLetterPolicy, SourceRecord } from '../compiler/plan.ts'
 import type { Assignment } from './assignment.ts'
 import { countEnd, type RouteCounters } from './counters.ts'
-import { type DeadLetterCause, deadLetterRecord } from './dead-letter.ts'
+import type { DeadLetterCause } from './dead-letter.ts'
 import type { Letter, LetterOwner } from './dead-letter-writer.ts'
 import type { Execution, RunEnd, Settlement, Unsettled } from './execution.ts'
-import type { DeadLetterRecord } from './ports.ts'
 import type { Seat } from './seat.ts'
 
 export interface GivenUp {
@@ -24,7 +23,7 @@ export type GivenUpAs = 'dead-lettered' | 'failed'
 export async function giveUp(execution: Execution, given: GivenUp, goesOn: boolean): Promise<GivenUpAs | 'released'> {
   const letter = announce(execution, given)
   if (typeof letter === 'string') return letter
-  return (await execution.deadLetters.write(letterOf(given, letter), given.seat, goesOn)) ? 'dead-lettered' : 'released'
+  return (await execution.deadLetters.write(letter, given.seat, goesOn)) ? 'dead-lettered' : 'released'
 }
 
 /**
@@ -37,10 +36,10 @@ export function endGivenUp(execution: Execution, given: GivenUp, counters: Route
   const { deadLetters } = execution
   if (!deadLetters.mayGoAhead(letter))
     return deadLetters
-      .write(letterOf(given, letter), given.seat, false)
+      .write(letter, given.seat, false)
       .then(isWritten => countGivenUp(counters, isWritten ? 'dead-lettered' : 'released', earlier))
   const end = new LetterAhead(counters, earlier)
-  deadLetters.writeAhead(letterOf(given, letter), end)
+  deadLetters.writeAhead(letter, end)
   return end
 }
 
@@ -74,7 +73,7 @@ class LetterAhead implements Unsettled, LetterOwner {
 }
 
 /** Says what is given up and why. Answers the letter that is to be written, or the outcome where there is none. */
-function announce(execution: Execution, { record, assignment, policy, cause }: GivenUp): DeadLetterRecord | 'failed' | 'released' {
+function announce(execution: Execution, { record, assignment, policy, cause }: GivenUp): Letter | 'failed' | 'released' {
   const { log, observer } = execution.ports
   const topic = policy.kind === 'topic' ? (policy.topic ?? `${record.topic}.dlq`) : undefined
   observer?.gaveUp({
@@ -86,9 +85,9 @@ function announce(execution: Execution, { record, assignment, policy, cause }: G
     topic,
     error: `${cause.type}: ${cause.message}`,
   })
-  if (topic !== undefined) {
+  if (policy.kind === 'topic' && topic !== undefined) {
     execution.givenUpLog.say(cause, () => ({ ...placeOf(record, cause), deadLetterTopic: topic }), `dead-lettered: ${cause.message}`)
-    return deadLetterRecord(record, topic, cause)
+    return { assignment, record, topic, cause, oversize: policy.oversize }
   }
   if (policy.kind === 'none' && policy.onFailure === 'skip') {
     execution.givenUpLog.say(cause, () => placeOf(record, cause), `given up (onFailure: skip): ${cause.message}`)
@@ -97,10 +96,6 @@ function announce(execution: Execution, { record, assignment, policy, cause }: G
   log.error(placeOf(record, cause), `partition stopped (onFailure: stop): ${cause.message}`)
   execution.stopPartition(assignment)
   return 'released'
-}
-
-function letterOf({ assignment, record, policy }: GivenUp, letter: DeadLetterRecord): Letter {
-  return { assignment, record, letter, oversize: policy.kind === 'topic' ? policy.oversize : undefined }
 }
 
 function placeOf({ topic, partition, offset }: SourceRecord, { route, action, attempts, type }: DeadLetterCause): object {

@@ -1,8 +1,8 @@
 import type { Ordering, RoutePlan, SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
 import type { Assignment } from './assignment.ts'
 import { Cohort } from './cohort.ts'
-import type { Ending } from './ending.ts'
-import type { Settlement } from './execution.ts'
+import { type Ending, isUnsettled } from './ending.ts'
+import type { Settlement, Unsettled } from './execution.ts'
 import { LaneTurn } from './lane-turn.ts'
 import type { Lane } from './lanes.ts'
 import type { Started } from './message-run.ts'
@@ -101,9 +101,12 @@ export class LaneScheduler {
     const running = this.#started(assignment, record, turn, seat)
     if (running === undefined) return true
     if (running === 'too-early') throw new Error('a message that follows none cannot be too early')
-    if (running.waitsForClaim === true) assignment.furthest = furthest
     assignment.tracker.open(record.offset)
-    this.#occupy(lanes.begin(assignment, record, ordering, known), record, running, turn, seat)
+    if (isUnsettled(running)) this.#settleLater(assignment, record, running)
+    else {
+      if (running.waitsForClaim === true) assignment.furthest = furthest
+      this.#occupy(lanes.begin(assignment, record, ordering, known), record, running, turn, seat)
+    }
     return false
   }
 
@@ -130,7 +133,7 @@ export class LaneScheduler {
     try {
       seat.join()
       const running = this.#start(assignment, record, turn, seat)
-      if (running === undefined || running === 'too-early') seat.leave()
+      if (running === undefined || running === 'too-early' || isUnsettled(running)) seat.leave()
       return running
     } finally {
       this.#starting = false
@@ -151,8 +154,9 @@ export class LaneScheduler {
       const tookMs = this.#clock.monotonic() - startedAt
       lane.running--
       cohort.ended()
-      if (typeof end === 'string') this.#settled(assignment, record, end, tookMs)
-      else end.whenSettled(settlement => this.#settledLater(assignment, record, settlement, tookMs))
+      assignment.running--
+      if (typeof end === 'string') this.#ended(assignment, record, end, tookMs)
+      else this.#settleLater(assignment, record, end, tookMs)
       turn?.leave(typeof end === 'string' ? end : 'settled')
       this.#goOn(lane)
       if (assignment.state !== 'active') assignment.noteIdle()
@@ -161,15 +165,14 @@ export class LaneScheduler {
     })
   }
 
-  #settled(assignment: Assignment, record: SourceRecord, settlement: Settlement, tookMs: number): void {
-    assignment.running--
-    this.#ended(assignment, record, settlement, tookMs)
-  }
-
-  /** Its lane has gone on meanwhile. */
-  #settledLater(assignment: Assignment, record: SourceRecord, settlement: Settlement, tookMs: number): void {
-    this.#settled(assignment, record, settlement, tookMs)
-    if (assignment.state !== 'active') assignment.noteIdle()
+  /** Its lane goes on meanwhile. */
+  #settleLater(assignment: Assignment, record: SourceRecord, unsettled: Unsettled, tookMs?: number): void {
+    assignment.running++
+    unsettled.whenSettled(settlement => {
+      assignment.running--
+      this.#ended(assignment, record, settlement, tookMs)
+      if (assignment.state !== 'active') assignment.noteIdle()
+    })
   }
 
   /** One of its messages has ended. */
@@ -244,13 +247,14 @@ export class LaneScheduler {
       lane.queue = lane.queue.slice(lane.head)
       lane.head = 0
     }
-    if (running !== undefined) {
+    if (running !== undefined && !isUnsettled(running)) {
       if (running.waitsForClaim === true) assignment.furthest = furthest
       this.#occupy(lane, record, running, turn, seat)
       return true
     }
     turn?.leave('settled')
-    this.#ended(assignment, record, 'settled', undefined)
+    if (running === undefined) this.#ended(assignment, record, 'settled', undefined)
+    else this.#settleLater(assignment, record, running)
     if (assignment.state !== 'active') assignment.noteIdle()
     return true
   }

@@ -2,7 +2,7 @@ import type { ActionPlan, RoutePlan, SourceRecord, SubscriptionPlan } from '../c
 import type { DeadLetterCause } from './dead-letter.ts'
 import { DecodeFailure } from './decoded-event.ts'
 import type { Delivery } from './delivery.ts'
-import { type Ending, endingOf } from './ending.ts'
+import { type Begun, begunOf, type Ending, endingOf, isUnsettled } from './ending.ts'
 import { decodeRecord } from './envelope.ts'
 import { errorCause, type RunEnd, type Settlement, settlementOf } from './execution.ts'
 import { endGivenUp } from './give-up.ts'
@@ -11,12 +11,12 @@ import { MessageScope } from './message-scope.ts'
 import { readReplay, readRetry, restOfRoute } from './replay.ts'
 import { runRoute } from './route-run.ts'
 import type { Seat } from './seat.ts'
+import { stackOf } from './stack-of.ts'
 
 /**
- * How a message starts. Undefined: it is settled already. `too-early`: nothing was done, since messages of its lane are at work that it does
- * not share a batch with.
+ * How a message starts. `too-early`: nothing was done, since messages of its lane are at work that it does not share a batch with.
  */
-export type Started = Ending | undefined | 'too-early'
+export type Started = Begun | 'too-early'
 
 /** Runs one message through one version of the plan: decode, match, run every matching route side by side. */
 export function runMessage(delivery: Delivery, record: SourceRecord): Started {
@@ -28,11 +28,14 @@ export function runMessage(delivery: Delivery, record: SourceRecord): Started {
 }
 
 /** A fault of our own must neither take the consumer down nor lose the message. */
-function refuseFault(delivery: Delivery, record: SourceRecord, error: unknown): Ending {
+function refuseFault(delivery: Delivery, record: SourceRecord, error: unknown): Begun {
   const { topic, partition, offset } = record
-  const { type, message, stack } = errorCause(error)
-  delivery.execution.ports.log.error({ topic, partition, offset, error: stack }, 'the message could not be processed; please report this')
-  return giveUpMessage(delivery, record, type, message)
+  const cause = errorCause(error)
+  delivery.execution.ports.log.error(
+    { topic, partition, offset, error: stackOf(cause.error) ?? cause.message },
+    'the message could not be processed; please report this',
+  )
+  return giveUpMessage(delivery, record, cause.type, cause.message)
 }
 
 function routeMessage(delivery: Delivery, record: SourceRecord): Started {
@@ -72,7 +75,7 @@ function decodeMessage(plan: SubscriptionPlan, record: SourceRecord): MessageSco
   return decoded instanceof DecodeFailure ? decoded : new MessageScope(record, decoded)
 }
 
-function refuseUndecodable(delivery: Delivery, record: SourceRecord, { code, message }: DecodeFailure): Ending {
+function refuseUndecodable(delivery: Delivery, record: SourceRecord, { code, message }: DecodeFailure): Begun {
   delivery.execution.counters.undecodable++
   delivery.execution.counters.skipped(code)
   return giveUpMessage(delivery, record, code, message)
@@ -89,19 +92,19 @@ function routeRecord(delivery: Delivery, record: SourceRecord): Started {
   return routes.length === 1 ? runRoute(delivery, only, message) : runRoutes(delivery, routes, message)
 }
 
-function runRoutes(shared: Delivery, routes: readonly RoutePlan[], message: MessageScope): Ending | undefined {
+function runRoutes(shared: Delivery, routes: readonly RoutePlan[], message: MessageScope): Begun {
   const { seat } = shared
   const delivery = shared.turn === undefined ? shared : { ...shared, turn: undefined }
   let waiting: Ending[] | undefined
   for (const route of routes) {
     seat.join()
-    const ending = runRoute(delivery, route, message, undefined, false)
-    if (ending === undefined) {
+    const begun = runRoute(delivery, route, message, undefined, false)
+    if (begun === undefined) {
       seat.leave()
       continue
     }
     waiting ??= []
-    waiting.push(ending)
+    waiting.push(isUnsettled(begun) ? endingOf(begun) : begun)
   }
   return waiting === undefined ? undefined : allOf(waiting, seat)
 }
@@ -127,7 +130,7 @@ function sharedBatch({ actions: [first] }: RoutePlan, message: MessageScope): Ac
   return first.when === undefined || first.when(message) ? first : undefined
 }
 
-function runUnmatched(delivery: Delivery, message: MessageScope): Ending | undefined {
+function runUnmatched(delivery: Delivery, message: MessageScope): Begun {
   const { unmatched } = delivery.plan
   switch (unmatched.policy) {
     case 'ignore':
@@ -148,10 +151,10 @@ function giveUpMessage(
   type: string,
   message: string,
   from: Origin = { route: undefined, action: undefined },
-): Ending {
-  const cause = { group: plan.group, ...from, attempts: from.attempts ?? 1, type, message, stack: undefined }
+): Begun {
+  const cause = { group: plan.group, ...from, attempts: from.attempts ?? 1, type, message, error: undefined }
   const given = { record, assignment, seat, policy: plan.deadLetter, cause }
-  return endingOf(endGivenUp(execution, given, execution.counters.route(`${plan.name}/(none)`)))
+  return begunOf(endGivenUp(execution, given, execution.counters.route(`${plan.name}/(none)`)))
 }
 
 /** Each route leaves when it ends; the last one's leave is the message's own. */

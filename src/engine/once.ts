@@ -16,7 +16,7 @@ export interface GuardedSteps {
   /** Runs the actions. Undefined: they have ended already. `guard.actionsEnd` says how. */
   start(job: RouteJob, guard: ClaimGuard): Promise<void> | undefined
   /** Ends the route for this message as a failure that trying again cannot mend. */
-  refuse(job: RouteJob, cause: Pick<DeadLetterCause, 'type' | 'message' | 'stack'>): Promise<Settlement>
+  refuse(job: RouteJob, cause: Pick<DeadLetterCause, 'type' | 'message' | 'error'>): Promise<Settlement>
   /** Ends it after a fault of our own. Never rejects. */
   fault(job: RouteJob, error: unknown): RunEnd | Promise<RunEnd>
 }
@@ -189,7 +189,7 @@ class Once implements Ending, ClaimQuestion, CompletionQuestion {
       return this.#steps.refuse(this.#job, {
         type: 'idempotency-mismatch',
         message: `the key was completed with another event or other data: ${this.scope}${this.key}`,
-        stack: undefined,
+        error: undefined,
       })
     }
     counters.duplicate++

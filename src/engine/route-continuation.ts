@@ -1,10 +1,18 @@
 import { type ActionPlan, ActionSignal } from '../compiler/plan.ts'
-import { actionName, type FirstTry, type RouteRun, tryAction } from './action-run.ts'
+import { actionName, type FirstTry, failsForGood, type RouteRun, tryAction } from './action-run.ts'
 import type { ClaimGuard } from './claim-guard.ts'
 import { countEnd, type RouteCounters, type RouteEnd } from './counters.ts'
 import { errorCause, type RunEnd, type Settlement } from './execution.ts'
 import { tryEach } from './for-each.ts'
 import { endGivenUp, type GivenUp, giveUp } from './give-up.ts'
+
+/** The end of a route whose action failed for good at its first try. Undefined where there is more to ask or to wait for: `continueRoute` does. */
+export function endAtOnce(run: RouteRun, position: number, first: FirstTry): RunEnd | Promise<RunEnd> | undefined {
+  const action = run.route.actions[position]
+  if (action === undefined || action.continueOnError || run.guard !== undefined || run.turn !== undefined) return undefined
+  if (!('error' in first) || !failsForGood(run, action, first.error)) return undefined
+  return endGivenUp(run.execution, givenUpAction(run, action, first.error, 1), run.counters, run.gaveUp)
+}
 
 /** Goes on from the action that could not end at once. */
 export async function continueRoute(run: RouteRun, position: number, first: FirstTry | undefined): Promise<RunEnd> {

@@ -6,27 +6,22 @@ import type { ClaimGuard } from './claim-guard.ts'
 import type { RouteCounters } from './counters.ts'
 import type { DeadLetterCause } from './dead-letter.ts'
 import type { Delivery, RouteJob } from './delivery.ts'
-import { type Ending, endingOf } from './ending.ts'
+import { type Begun, begunOf, type Ending, endingOf } from './ending.ts'
 import { errorCause, type RunEnd, settlementOf } from './execution.ts'
 import { endGivenUp } from './give-up.ts'
 import type { MessageScope } from './message-scope.ts'
 import { type GuardedSteps, runOnce } from './once.ts'
 import type { RouteProgress } from './retry-topic.ts'
-import { continueRoute, endActions, wholeEnd } from './route-continuation.ts'
+import { continueRoute, endActions, endAtOnce, wholeEnd } from './route-continuation.ts'
 import type { Waiter } from './running-attempts.ts'
+import { stackOf } from './stack-of.ts'
 
 /**
  * Runs a route on a message. Synchronous (undefined: settled) as long as no action waits and none fails: the hot path of broadcasts
  * makes no promise. `isAlone`: the message has no other route.
  * Never throws: a fault ends this route alone, the message still waits for its other routes.
  */
-export function runRoute(
-  delivery: Delivery,
-  route: RoutePlan,
-  scope: MessageScope,
-  progress?: RouteProgress,
-  isAlone = true,
-): Ending | undefined {
+export function runRoute(delivery: Delivery, route: RoutePlan, scope: MessageScope, progress?: RouteProgress, isAlone = true): Begun {
   const { execution, turn } = delivery
   // Messages of a lane that share a batch share its place.
   const job = new RouteStart(delivery, route, scope, execution.counters.route(route.id), progress, isAlone && turn === undefined)
@@ -36,11 +31,11 @@ export function runRoute(
       return undefined
     }
     const wrong = route.schema?.check(scope.data) ?? null
-    if (wrong !== null) return endingOf(refuseRoute(job, { type: 'invalid-data', message: wrong, stack: undefined }))
+    if (wrong !== null) return begunOf(refuseRoute(job, { type: 'invalid-data', message: wrong, error: undefined }))
     if (route.idempotency !== undefined) return runOnce(job, route.idempotency, guardedSteps)
-    return job.start(undefined) ? undefined : job
+    return job.start(undefined) ? undefined : job.begun
   } catch (error) {
-    return endingOf(refuseFault(job, error))
+    return begunOf(refuseFault(job, error))
   }
 }
 
@@ -56,7 +51,7 @@ function refuseFault(job: RouteJob, error: unknown): RunEnd | Promise<RunEnd> {
   const cause = errorCause(error)
   const { topic, partition, offset } = job.scope
   job.delivery.execution.ports.log.error(
-    { topic, partition, offset, route: job.route.id, error: cause.stack ?? cause.message },
+    { topic, partition, offset, route: job.route.id, error: stackOf(cause.error) ?? cause.message },
     'the route could not be run',
   )
   return refuseRoute(job, cause)
@@ -104,7 +99,7 @@ class RouteStart implements RouteJob, Ending, Waiter {
     this.#scope = scope
   }
 
-  /** True: the actions have ended. */
+  /** True: all actions have been done. */
   start(guard: ClaimGuard | undefined): boolean {
     this.#guard = guard
     if (this.route.keepsResults) {
@@ -114,6 +109,11 @@ class RouteStart implements RouteJob, Ending, Waiter {
       this.#scope = this.scope.withResults(results)
     }
     return this.#run()
+  }
+
+  /** Once it has started. */
+  get begun(): Begun {
+    return this.#ended === undefined ? this : begunOf(this.#ended)
   }
 
   whenEnded(listener: (end: RunEnd) => void): void {
@@ -145,7 +145,12 @@ class RouteStart implements RouteJob, Ending, Waiter {
 
   rejected(error: unknown): void {
     const attempt = this.#attempt
-    if (attempt !== undefined) this.#goOn({ attempt, error })
+    if (attempt === undefined) return
+    try {
+      this.#goOn({ attempt, error })
+    } catch (fault) {
+      this.#fault(fault)
+    }
   }
 
   #run(): boolean {
@@ -194,13 +199,16 @@ class RouteStart implements RouteJob, Ending, Waiter {
     return this.delivery.execution.breakers.of(this.route.id, action)
   }
 
-  /** Without an attempt that has been made, the action at hand is still to be tried. Answers that the route has not ended. */
+  /** Without an attempt that has been made, the action at hand is still to be tried. Answers that the actions have not all been done. */
   #goOn(first: FirstTry | undefined): false {
     const run = runOf(this, this.#scope, this.#results, this.#guard, this.#acted, this.#skipped)
-    continueRoute(run, this.#position, first).then(
-      end => this.#tell(end),
-      (error: unknown) => this.#fault(error),
-    )
+    const end = (first !== undefined && endAtOnce(run, this.#position, first)) || continueRoute(run, this.#position, first)
+    if (end instanceof Promise)
+      end.then(
+        known => this.#tell(known),
+        (error: unknown) => this.#fault(error),
+      )
+    else this.#tell(end)
     return false
   }
 
@@ -248,7 +256,7 @@ function runOf(
 /** This route does not run: the data fails its schema, or a fault of our own. */
 function refuseRoute(
   { delivery, route, scope, counters }: RouteJob,
-  cause: Pick<DeadLetterCause, 'type' | 'message' | 'stack'>,
+  cause: Pick<DeadLetterCause, 'type' | 'message' | 'error'>,
 ): RunEnd | Promise<RunEnd> {
   const { execution, assignment, plan, seat } = delivery
   const given = {

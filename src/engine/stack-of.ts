@@ -13,14 +13,17 @@ export function keepWholeStacks(): void {
 
 /**
  * The stack of an error that an action failed with, without the frames of the router below it: they say nothing about the failure, and putting their
- * names together costs more than all else about it. Undefined where there is none.
+ * names together costs more than all else about it. Undefined where there is none, or it cannot be read.
  */
-export function stackOf(error: Error): string | undefined {
+export function stackOf(error: Error | undefined): string | undefined {
+  if (error === undefined) return undefined
   // Whoever has put in something else has his say.
   const isStandard = !areWhole && Error.prepareStackTrace === standard
   if (isStandard) Error.prepareStackTrace = withoutOurs
   try {
     return typeof error.stack === 'string' ? error.stack : undefined
+  } catch {
+    return undefined
   } finally {
     if (isStandard) Error.prepareStackTrace = standard
   }

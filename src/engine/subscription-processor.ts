@@ -8,7 +8,8 @@ import { CommitCadence } from './commit-cadence.ts'
 import { SubscriptionCounters } from './counters.ts'
 import { DeadLetterWriter } from './dead-letter-writer.ts'
 import { readDoneAhead } from './done-ahead.ts'
-import type { Execution, Settlement } from './execution.ts'
+import { isUnsettled } from './ending.ts'
+import type { Execution, Settlement, Unsettled } from './execution.ts'
 import { GivenUpLog } from './given-up-log.ts'
 import { KeyScopes } from './idempotency-key.ts'
 import { LaneScheduler, type StartMessage } from './lane-scheduler.ts'
@@ -259,14 +260,13 @@ export class SubscriptionProcessor implements LimitMember {
         observer.ended(plan, record, settlement)
         return settlement
       }
+      const endedLater = (unsettled: Unsettled): Unsettled => ({
+        whenSettled: listener => unsettled.whenSettled(settlement => listener(ended(settlement))),
+      })
+      if (isUnsettled(running)) return endedLater(running)
       return {
         waitsForClaim: running.waitsForClaim === true,
-        whenEnded: listener =>
-          running.whenEnded(end =>
-            listener(
-              typeof end === 'string' ? ended(end) : { whenSettled: settled => end.whenSettled(settlement => settled(ended(settlement))) },
-            ),
-          ),
+        whenEnded: listener => running.whenEnded(end => listener(typeof end === 'string' ? ended(end) : endedLater(end))),
       }
     }
   }

@@ -104,7 +104,7 @@ describeWithKafka('dlq on Kafka', () => {
         attempts: 1,
         type: 'Error',
         message: 'x',
-        stack: undefined,
+        error: undefined,
       }
       return deadLetterRecord(record, `${topic}.dlq`, cause)
     })

@@ -56,6 +56,34 @@ describe('once a topic has taken a dead letter', () => {
     expect(harness.processor.isIdle).toBe(true)
   })
 
+  it.each(['throws', 'rejects'])(
+    'a key goes on also where the handler %s what is not to be tried again, or nothing can be read',
+    async how => {
+      const written = held<void>()
+      const refused = () => Object.assign(new Error('never'), { name: 'PermanentError' })
+      const refuses = action(({ data }) => {
+        if (data === 'bad' && how === 'throws') throw refused()
+        if (data === 'bad') return Promise.reject(refused())
+        done.push(data)
+        return undefined
+      })
+      const { harness, writes } = await taking(() => written.promise, [route('r', [refuses])])
+      harness.send('e', 'bad', 'a')
+      harness.deliver([{ key: 'a', value: 'not JSON' }])
+      harness.send('e', 'after them', 'a')
+      await harness.clock.advance(1_000)
+      expect(writes.map(({ headers }) => String(headers['kafka_dlt-exception-fqcn']))).toEqual(['PermanentError', 'not-json'])
+      expect(done).toEqual(['after them'])
+      expect([harness.position(), harness.processor.isIdle]).toEqual([1, false])
+      expect(harness.processor.counters.route('shop/r')).toMatchObject({ done: 1, deadLettered: 1 })
+      written.resolve()
+      await harness.clock.advance(1_000)
+      expect(harness.committed()).toBe(4)
+      expect(harness.processor.counters.route('shop/r')).toMatchObject({ done: 1, deadLettered: 2 })
+      expect([harness.processor.held.messages, harness.processor.isIdle]).toEqual([0, true])
+    },
+  )
+
   it('the first letter after a quiet time is written at once, those that follow it leave together', async () => {
     const times: number[] = []
     const { harness } = await taking(async () => {
@@ -66,7 +94,7 @@ describe('once a topic has taken a dead letter', () => {
       await harness.clock.advance(1)
     }
     await harness.clock.advance(1_000)
-    expect(times).toEqual([0, ...new Array<number>(9).fill(20)])
+    expect(times).toEqual([0, ...new Array<number>(9).fill(50)])
     expect(harness.committed()).toBe(11)
   })
 
@@ -173,7 +201,7 @@ describe('a partition that leaves while letters are on their way', () => {
     await harness.clock.settle()
     expect(writes).toHaveLength(1)
     const left = harness.processor.revoked([{ topic: 'orders', partition: 0 }], false)
-    await harness.clock.advance(20)
+    await harness.clock.advance(50)
     await left
     expect(writes).toHaveLength(5)
     expect(harness.committed()).toBe(6)
