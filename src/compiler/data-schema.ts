@@ -89,11 +89,7 @@ function checkData(validate: ValidateFunction, data: unknown): string | null {
 /** `data.items.0.sku must be string` */
 function describe(error: ErrorObject | undefined, root: string): string {
   if (error === undefined) return `${root} is not valid`
-  const path = error.instancePath
-    .split('/')
-    .slice(1)
-    .map(segment => `.${segment.replaceAll('~1', '/').replaceAll('~0', '~')}`)
-    .join('')
+  const path = error.instancePath.replaceAll('/', '.').replaceAll('~1', '/').replaceAll('~0', '~')
   const { additionalProperty, allowedValues } = error.params
   const detail =
     typeof additionalProperty === 'string'
