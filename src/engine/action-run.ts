@@ -158,7 +158,7 @@ async function tryAgain(
       if (end !== 'refused') return { kind: end }
       turn?.again()
     }
-    if (!(await seat.awayFor(assignment, () => assignment.wait(retryInMs)))) return { kind: 'released' }
+    if (execution.startsOver(run.place) || !(await seat.awayFor(assignment, () => assignment.wait(retryInMs)))) return { kind: 'released' }
   }
 }
 

@@ -61,6 +61,8 @@ export class Assignment {
   readonly #lastWaits = new Set<() => void>()
   /** Waits that end when it drains. */
   readonly #waits = new Set<() => void>()
+  /** Those of them that come before a retry. */
+  readonly #retries = new Set<() => void>()
   readonly #idleWaiters = new Set<() => void>()
 
   /** `saved`: what the broker keeps of it. */
@@ -107,9 +109,15 @@ export class Assignment {
     return this.highWatermark < 0 || position < 0 ? 0 : Math.max(0, this.highWatermark - position)
   }
 
-  /** Waits before a retry. False when the wait was cut short because the partition drains: the message is then released. */
+  /** Waits before a retry. False when the wait was cut short, by `cutRetries` or because the partition drains: the message is then released. */
   wait(ms: number): Promise<boolean> {
-    return this.pause(resume => this.#clock.schedule(ms, resume))
+    if (this.state !== 'active') return Promise.resolve(false)
+    return pauseIn(this.#retries, resume => this.#clock.schedule(ms, resume))
+  }
+
+  /** Releases the messages that wait for a retry, and answers how many waited. */
+  cutRetries(): number {
+    return cutAll(this.#retries)
   }
 
   /** Waits before something is tried again that a message which has run depends on. False when the partition is released. */
@@ -158,8 +166,8 @@ export class Assignment {
   drain(): void {
     if (this.state !== 'active') return
     this.state = 'draining'
-    for (const cut of this.#waits) cut()
-    this.#waits.clear()
+    cutAll(this.#retries)
+    cutAll(this.#waits)
   }
 
   /** Aborts what still runs. Idempotent. */
@@ -167,8 +175,7 @@ export class Assignment {
     this.drain()
     this.state = 'released'
     this.#attempts.abortAll()
-    for (const cut of this.#lastWaits) cut()
-    this.#lastWaits.clear()
+    cutAll(this.#lastWaits)
     this.noteIdle()
   }
 
@@ -183,6 +190,13 @@ export class Assignment {
     for (const resolve of this.#idleWaiters) resolve()
     this.#idleWaiters.clear()
   }
+}
+
+function cutAll(cuts: Set<() => void>): number {
+  const all = [...cuts]
+  cuts.clear()
+  for (const cut of all) cut()
+  return all.length
 }
 
 /** `cuts`: what ends it early. */

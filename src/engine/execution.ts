@@ -38,6 +38,8 @@ export interface Execution {
   readonly writes: TopicWrites
   readonly deadLetters: DeadLetterWriter
   readonly givenUpLog: GivenUpLog
+  /** What failed on this plan is not to wait for its retry: it is released, to start again on a newer one. */
+  startsOver(plan: object): boolean
   /** Starts nothing more of the partition: `onFailure: stop`. */
   stopPartition(assignment: Assignment): void
 }

@@ -155,7 +155,8 @@ export class LaneScheduler {
       lane.running--
       cohort.ended()
       assignment.running--
-      if (typeof end === 'string') this.#ended(assignment, record, end, tookMs)
+      if (end === 'released' && assignment.takesMessages) startAgain(lane, record)
+      else if (typeof end === 'string') this.#ended(assignment, record, end, tookMs)
       else this.#settleLater(assignment, record, end, tookMs)
       turn?.leave(typeof end === 'string' ? end : 'settled')
       this.#goOn(lane)
@@ -258,6 +259,15 @@ export class LaneScheduler {
     if (assignment.state !== 'active') assignment.noteIdle()
     return true
   }
+}
+
+/** It was released, and not by its partition: it waits in its lane as if it had not started, before those that came after it. */
+function startAgain(lane: Lane, record: SourceRecord): void {
+  const { queue } = lane
+  let at = lane.head
+  while ((queue[at]?.offset ?? record.offset) < record.offset) at++
+  queue.splice(at, 0, record)
+  lane.mustWait = true
 }
 
 /** The next message may start beside those at work, to go into their batch. */

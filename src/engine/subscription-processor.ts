@@ -31,6 +31,8 @@ export interface ProcessorOptions {
   readonly counters?: SubscriptionCounters
   /** Longest wait for running work when partitions are revoked, in ms; asked each time. */
   readonly rebalanceMs: () => number
+  /** What waits for a retry starts again on a new plan, from its first action on, instead of ending on its own. */
+  readonly startsOver?: boolean
   /** Shared with the other subscriptions of the run; undefined: no limit. */
   readonly limit?: MessageLimit | undefined
 }
@@ -49,6 +51,7 @@ export class SubscriptionProcessor implements LimitMember {
   readonly #commits: CommitCadence
   readonly #assignments = new Map<string, Assignment>()
   readonly #rebalanceMs: () => number
+  readonly #startsOver: boolean
   readonly #limit: MessageLimit | undefined
   #plan: SubscriptionPlan
   #consumer: ConsumerPort | undefined
@@ -60,6 +63,7 @@ export class SubscriptionProcessor implements LimitMember {
     this.#ports = options.ports
     this.counters = options.counters ?? new SubscriptionCounters()
     this.#rebalanceMs = options.rebalanceMs
+    this.#startsOver = options.startsOver ?? false
     this.#limit = options.limit
     this.#commits = new CommitCadence(options.ports, this.counters, options.plan.role !== 'fanout', () => this.#assignments.values())
     const turn = new Turn(options.ports.clock, () => this.#scheduler.places.freed())
@@ -92,6 +96,7 @@ export class SubscriptionProcessor implements LimitMember {
       givenUpLog: new GivenUpLog(options.ports.clock, options.ports.log),
       breakers: new Breakers(options.ports, this.counters),
       batches: new Batches(options.ports.clock, this.counters),
+      startsOver: plan => this.#startsOver && plan !== this.#plan,
       stopPartition: assignment => this.#stopPartition(assignment),
     }
     this.#limit?.join(this)
@@ -102,14 +107,22 @@ export class SubscriptionProcessor implements LimitMember {
   }
 
   /**
-   * Messages that start from now on run on this plan; those at work keep theirs. Its `ordering` must be the same: messages already in lanes would
+   * Messages that start from now on run on this plan; those at work keep theirs, but for `startsOver`. Its `ordering` must be the same: messages already in lanes would
    * lose their order, so that a change of it needs a new consumer. Resolves when the last message that started before has ended.
    */
   swap(plan: SubscriptionPlan): Promise<void> {
     this.#plan = plan
     const earlierEnded = this.#scheduler.follow(plan)
+    if (this.#startsOver) this.#startOver()
     this.#keepWindow()
     return earlierEnded
+  }
+
+  #startOver(): void {
+    let messages = 0
+    for (const assignment of this.#assignments.values()) messages += assignment.cutRetries()
+    if (messages > 0)
+      this.#ports.log.info({ subscription: this.#plan.name, messages }, 'messages that waited for a retry start again, on what was saved')
   }
 
   /** Must be called before the first records arrive. */

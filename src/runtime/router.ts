@@ -135,6 +135,7 @@ class Router implements RunningRouter {
         log: this.#options.log,
         observer: inspector?.observer,
         isEmbedded: this.#isEmbedded,
+        isDev: this.#options.mode === 'dev',
         config: () => this.#generation().project.router,
         onJoined: () => this.#noteJoined(),
       }),

@@ -18,6 +18,8 @@ export interface SharedParts {
   readonly observer: EngineObserver | undefined
   /** One broker in this process answers to every name. */
   readonly isEmbedded: boolean
+  /** Somebody edits, and waits for what comes of it. */
+  readonly isDev: boolean
   /** The configuration at work. */
   config(): RouterConfig
   onJoined(): void
@@ -27,7 +29,7 @@ export interface SharedParts {
 export function runnersOver(
   parts: SharedParts,
 ): (plan: SubscriptionPlan, counters: SubscriptionCounters | undefined) => SubscriptionRunner {
-  const { brokers, keys, limit, log, observer, isEmbedded } = parts
+  const { brokers, keys, limit, log, observer, isEmbedded, isDev } = parts
   return (plan, counters) => {
     const config = parts.config()
     const broker = brokers.get(plan.broker, config)
@@ -45,6 +47,7 @@ export function runnersOver(
         writeRetry: record => broker.produce(record),
       },
       rebalanceMs: () => parts.config().shutdown.rebalanceMs,
+      startsOver: isDev,
       limit,
       onJoined: () => parts.onJoined(),
       hasOwnKeys: () => keys.isUnshared,

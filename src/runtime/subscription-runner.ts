@@ -15,6 +15,8 @@ export interface RunnerOptions {
   /** Counters of an earlier runner of the same subscription: totals go on over a restart of the consumer. */
   readonly counters?: SubscriptionCounters | undefined
   readonly rebalanceMs: () => number
+  /** What waits for a retry starts again on a new plan. */
+  readonly startsOver: boolean
   readonly limit?: MessageLimit | undefined
   readonly onJoined: () => void
   /** The keys of routes with `idempotency` are known to this process only. */
@@ -54,6 +56,7 @@ export class SubscriptionRunner implements RecordSink {
       ports: options.ports,
       ...(options.counters === undefined ? {} : { counters: options.counters }),
       rebalanceMs: options.rebalanceMs,
+      startsOver: options.startsOver,
       limit: options.limit,
     })
   }

@@ -10,6 +10,7 @@ import { envelope, record } from './plan-builders.ts'
 export interface HarnessOptions {
   readonly partitions?: readonly number[]
   readonly rebalanceMs?: number | (() => number)
+  readonly startsOver?: boolean
   readonly maxMessages?: number
   /** Shared with other processors, instead of `maxMessages`. */
   readonly limit?: MessageLimit
@@ -87,6 +88,7 @@ export class Harness {
         },
       },
       rebalanceMs: typeof rebalanceMs === 'number' ? () => rebalanceMs : rebalanceMs,
+      startsOver: options.startsOver ?? false,
       limit:
         options.limit ?? (options.maxMessages === undefined ? undefined : new MessageLimit(options.maxMessages, () => options.onLimit?.())),
     })

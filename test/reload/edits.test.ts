@@ -88,6 +88,29 @@ export default defineHandler<{ user_id: number }>(async event => ({ url: base + 
   expect((await subscriber.atLeast(3)).map(({ data }) => data)).toEqual([{ url: 'one/7' }, { url: 'two/7' }, { url: 'two/7' }])
 })
 
+test('a message that waits for a retry goes through as soon as its handler is mended, before those behind it', async () => {
+  const { router, project, nextReload } = await start({
+    'routes/orders.yaml': `topics: orders
+routes:
+  created:
+    event: order.created
+    retry: { attempts: 5, delay: 1h, maxDelay: 1h }
+    actions:
+      - invoke: ../handlers/receipt.ts
+      - broadcast: { channel: "user.{{data.user_id}}", data: { note: "{{data.note}}" } }
+`,
+    'handlers/receipt.ts': "export default () => { throw new Error('broken') }\n",
+  })
+  const subscriber = await subscriberOf(router, 'user.7')
+  await router.publish(order(7, 'first'))
+  await router.publish(order(7, 'second'))
+  const metrics = async () => (await fetch(`http://127.0.0.1:${router.address.port}/metrics`)).text()
+  await expect.poll(metrics).toMatch(/^signalbox_retries_total\{[^}]*\} 1$/m)
+  await project.write('handlers/receipt.ts', 'export default () => {}\n')
+  expect(await nextReload()).toMatchObject({ kind: 'applied' })
+  expect((await subscriber.atLeast(2)).map(({ data }) => data)).toEqual([{ note: 'first' }, { note: 'second' }])
+})
+
 test('what cannot change without a restart is said, and the rest of the edit applies', async () => {
   const { project, nextReload } = await start({ 'routes/orders.yaml': ordersYaml })
   await project.write('router.yaml', routerYaml.replace('name: shop', 'name: store'))

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import type { RouterOptions } from '../../src/runtime/router-options.ts'
 import { order, routerYaml, start, subscriberOf } from '../support/running-router.ts'
 
 const extensions = ['ts', 'mts', 'js', 'mjs', 'cjs'] as const
@@ -107,8 +108,8 @@ routes:
 const other = 'topics: other\nunmatched: { actions: [{ broadcast: other }] }\n'
 
 /** A router with a message at work in `slow`. */
-async function startedSlowly(files: Readonly<Record<string, string>>) {
-  const running = await start({ 'routes/other.yaml': other, 'handlers/slow.mjs': slow, ...files })
+async function startedSlowly(files: Readonly<Record<string, string>>, options?: Partial<RouterOptions>) {
+  const running = await start({ 'routes/other.yaml': other, 'handlers/slow.mjs': slow, ...files }, options)
   const subscriber = await subscriberOf(running.router, 'user.7')
   await running.router.publish(order(7))
   await expect.poll(() => existsSync(join(running.project.root, '.begun')), { timeout: 20_000 }).toBe(true)
@@ -145,7 +146,7 @@ test('a message at work still finds its handlers when its route file is deleted'
   expect((await subscriber.atLeast(1)).map(({ data }) => data)).toEqual(['a'])
 })
 
-test('a message that waits for a retry takes the newest code of its handler, and the last there was of one that is gone', async () => {
+test('in production a message that waits for a retry takes the newest code of its handler, and the last there was of one that is gone', async () => {
   const failsUntilTold = (word: string) => `import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 const file = name => join(import.meta.dirname, '..', name)
@@ -165,12 +166,15 @@ routes:
       - { invoke: ../handlers/end.mjs, as: second }
       - broadcast: { channel: user.7, event: said, data: "{{results.first}} {{results.second}}" }
 `
-  const { project, nextReload, subscriber } = await startedSlowly({
-    'routes/orders.yaml': retrying('a'),
-    'handlers/a.mjs': failsUntilTold('a'),
-    'handlers/b.mjs': says('b'),
-    'handlers/end.mjs': says('old end'),
-  })
+  const { project, nextReload, subscriber } = await startedSlowly(
+    {
+      'routes/orders.yaml': retrying('a'),
+      'handlers/a.mjs': failsUntilTold('a'),
+      'handlers/b.mjs': says('b'),
+      'handlers/end.mjs': says('old end'),
+    },
+    { mode: 'run' },
+  )
   await project.write('handlers/end.mjs', says('new end'))
   expect(await nextReload()).toMatchObject({ kind: 'applied' })
   await project.write('routes/orders.yaml', retrying('b'))
