@@ -8,15 +8,14 @@ import { CommitCadence } from './commit-cadence.ts'
 import { SubscriptionCounters } from './counters.ts'
 import { DeadLetterWriter } from './dead-letter-writer.ts'
 import { readDoneAhead } from './done-ahead.ts'
-import { isUnsettled } from './ending.ts'
-import type { Execution, Settlement, Unsettled } from './execution.ts'
+import type { Execution, Settlement } from './execution.ts'
 import { GivenUpLog } from './given-up-log.ts'
 import { KeyScopes } from './idempotency-key.ts'
-import { LaneScheduler, type StartMessage } from './lane-scheduler.ts'
+import { LaneScheduler } from './lane-scheduler.ts'
 import { type LeftBehind, leftBehind, tellLeftBehind } from './left-behind.ts'
 import type { LimitMember, MessageLimit } from './message-limit.ts'
 import { runMessage } from './message-run.ts'
-import type { EngineObserver } from './observer.ts'
+import { observeMessages } from './observe-messages.ts'
 import type { AssignedPartition, ConsumerPort, EnginePorts, PartitionId } from './ports.ts'
 import { TopicWrites } from './topic-writes.ts'
 import { Turn } from './turn.ts'
@@ -66,15 +65,14 @@ export class SubscriptionProcessor implements LimitMember {
     this.#startsOver = options.startsOver ?? false
     this.#limit = options.limit
     this.#commits = new CommitCadence(options.ports, this.counters, options.plan.role !== 'fanout', () => this.#assignments.values())
+    const run = options.ports.observer === undefined ? runMessage : observeMessages(options.ports.observer)
     const turn = new Turn(options.ports.clock, () => this.#scheduler.places.freed())
     this.#scheduler = new LaneScheduler(
       options.ports.clock,
       turn,
       options.plan,
-      options.ports.observer === undefined
-        ? (assignment, record, turn, seat) =>
-            runMessage({ execution: this.#execution, assignment, offset: record.offset, plan: this.#plan, turn, seat }, record)
-        : this.#startObserved(options.ports.observer),
+      (assignment, record, turn, seat) =>
+        run({ execution: this.#execution, assignment, offset: record.offset, plan: this.#plan, turn, seat }, record),
       (assignment, record, settlement, tookMs) => this.#ended(assignment, record, settlement, tookMs),
       () => this.#backlogs.takeMore(),
     )
@@ -260,28 +258,6 @@ export class SubscriptionProcessor implements LimitMember {
     this.counters.doneBefore++
     this.#leaveWindow(assignment, record)
     assignment.tracker.delivered(record.offset + 1)
-  }
-
-  #startObserved(observer: EngineObserver): StartMessage {
-    return (assignment, record, turn, seat) => {
-      const plan = this.#plan
-      observer.started(plan, record)
-      const running = runMessage({ execution: this.#execution, assignment, offset: record.offset, plan, turn, seat }, record)
-      if (running === undefined) observer.ended(plan, record, 'settled')
-      if (running === undefined || running === 'too-early') return running
-      const ended = (settlement: Settlement): Settlement => {
-        observer.ended(plan, record, settlement)
-        return settlement
-      }
-      const endedLater = (unsettled: Unsettled): Unsettled => ({
-        whenSettled: listener => unsettled.whenSettled(settlement => listener(ended(settlement))),
-      })
-      if (isUnsettled(running)) return endedLater(running)
-      return {
-        waitsForClaim: running.waitsForClaim === true,
-        whenEnded: listener => running.whenEnded(end => listener(typeof end === 'string' ? ended(end) : endedLater(end))),
-      }
-    }
   }
 
   #ended(assignment: Assignment, record: SourceRecord, settlement: Settlement, tookMs: number | undefined): void {
