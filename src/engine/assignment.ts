@@ -61,8 +61,8 @@ export class Assignment {
   readonly #lastWaits = new Set<() => void>()
   /** Waits that end when it drains. */
   readonly #waits = new Set<() => void>()
-  /** Those of them that come before a retry. */
-  readonly #retries = new Set<() => void>()
+  /** And those of them that come before a try of an action. */
+  readonly #waitsToTry = new Set<() => void>()
   readonly #idleWaiters = new Set<() => void>()
 
   /** `saved`: what the broker keeps of it. */
@@ -109,15 +109,19 @@ export class Assignment {
     return this.highWatermark < 0 || position < 0 ? 0 : Math.max(0, this.highWatermark - position)
   }
 
-  /** Waits before a retry. False when the wait was cut short, by `cutRetries` or because the partition drains: the message is then released. */
+  /** Waits before a retry. False when the wait was cut short: the message is then released. */
   wait(ms: number): Promise<boolean> {
-    if (this.state !== 'active') return Promise.resolve(false)
-    return pauseIn(this.#retries, resume => this.#clock.schedule(ms, resume))
+    return this.pauseToTry(resume => this.#clock.schedule(ms, resume))
   }
 
-  /** Releases the messages that wait for a retry, and answers how many waited. */
-  cutRetries(): number {
-    return cutAll(this.#retries)
+  /** As `pause`, before a try of an action: `cutTries` ends it, too. */
+  pauseToTry(begin: (resume: () => void) => Cancel): Promise<boolean> {
+    return this.state === 'active' ? pauseIn(this.#waitsToTry, begin) : Promise.resolve(false)
+  }
+
+  /** Releases the messages that wait for the next try of an action, and answers how many waited. */
+  cutTries(): number {
+    return cutAll(this.#waitsToTry)
   }
 
   /** Waits before something is tried again that a message which has run depends on. False when the partition is released. */
@@ -166,7 +170,7 @@ export class Assignment {
   drain(): void {
     if (this.state !== 'active') return
     this.state = 'draining'
-    cutAll(this.#retries)
+    cutAll(this.#waitsToTry)
     cutAll(this.#waits)
   }
 

@@ -57,7 +57,7 @@ export class Breaker {
         this.#isProbing = true
         return 'probe'
       }
-      const goesOn = await assignment.pause(resume => {
+      const goesOn = await assignment.pauseToTry(resume => {
         this.#waiting.set(resume, source)
         return () => this.#waiting.delete(resume)
       })

@@ -173,6 +173,8 @@ function allOf(waiting: readonly Ending[], seat: Seat): Ending {
 }
 
 function inAll(ends: readonly RunEnd[]): RunEnd {
+  // Whatever becomes of the letters of the others.
+  if (ends.includes('released')) return 'released'
   const settlements = ends.map(settlementOf)
   const worst = (all: readonly Settlement[]) => (all.includes('released') ? 'released' : 'settled')
   return settlements.every(settlement => typeof settlement === 'string')

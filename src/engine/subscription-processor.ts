@@ -30,7 +30,7 @@ export interface ProcessorOptions {
   readonly counters?: SubscriptionCounters
   /** Longest wait for running work when partitions are revoked, in ms; asked each time. */
   readonly rebalanceMs: () => number
-  /** What waits for a retry starts again on a new plan, from its first action on, instead of ending on its own. */
+  /** What waits for the next try of an action starts again on a new plan, from its first action on, instead of ending on its own. */
   readonly startsOver?: boolean
   /** Shared with the other subscriptions of the run; undefined: no limit. */
   readonly limit?: MessageLimit | undefined
@@ -118,9 +118,12 @@ export class SubscriptionProcessor implements LimitMember {
 
   #startOver(): void {
     let messages = 0
-    for (const assignment of this.#assignments.values()) messages += assignment.cutRetries()
+    for (const assignment of this.#assignments.values()) messages += assignment.cutTries()
     if (messages > 0)
-      this.#ports.log.info({ subscription: this.#plan.name, messages }, 'messages that waited for a retry start again, on what was saved')
+      this.#ports.log.info(
+        { subscription: this.#plan.name, messages },
+        'messages that waited for their next try start again, on what was saved',
+      )
   }
 
   /** Must be called before the first records arrive. */

@@ -15,7 +15,7 @@ export interface RunnerOptions {
   /** Counters of an earlier runner of the same subscription: totals go on over a restart of the consumer. */
   readonly counters?: SubscriptionCounters | undefined
   readonly rebalanceMs: () => number
-  /** What waits for a retry starts again on a new plan. */
+  /** What waits for the next try of an action starts again on a new plan. */
   readonly startsOver: boolean
   readonly limit?: MessageLimit | undefined
   readonly onJoined: () => void

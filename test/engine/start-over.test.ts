@@ -24,7 +24,7 @@ function begin(changes: Partial<RoutePlan> = {}, startsOver = true): Harness {
   return new Harness(version('old', true, changes), { startsOver, idempotency: clock => new KeysInMemory(clock) })
 }
 
-describe('where somebody edits, what waits for a retry starts again on what was saved', () => {
+describe('where somebody edits, what waits for its next try starts again on what was saved', () => {
   it('at once, and before what came after it in its key', async () => {
     const harness = begin()
     for (const data of ['bad', 'second', 'third']) harness.send('e', data, 'a')
@@ -41,7 +41,7 @@ describe('where somebody edits, what waits for a retry starts again on what was 
       ['new', 'second'],
       ['new', 'third'],
     ])
-    expect(harness.logged('info')).toContain('messages that waited for a retry start again, on what was saved')
+    expect(harness.logged('info')).toContain('messages that waited for their next try start again, on what was saved')
     expect([harness.committed(), harness.processor.held.messages, harness.processor.isIdle]).toEqual([4, 0, true])
     expect(harness.processor.counters).toMatchObject({ received: 4, settled: 4, released: 0 })
   })
@@ -75,6 +75,26 @@ describe('where somebody edits, what waits for a retry starts again on what was 
     expect(harness.committed()).toBe(1)
   })
 
+  it('also where it waits for an open breaker, which then tries it on the new plan', async () => {
+    ran.length = 0
+    const breaker = { failures: 3, resetMs: 10_000 }
+    const plan = (name: string, fails: boolean) => {
+      const run: Run = ({ data }) => {
+        ran.push([name, data])
+        if (fails) throw new Error('away')
+      }
+      return subscription([route('r', [action(run, { ...hours, breaker })])])
+    }
+    const harness = new Harness(plan('old', true), { startsOver: true })
+    for (const data of ['a', 'b', 'c', 'd']) harness.send('e', data, data)
+    await harness.clock.advance(1_000)
+    expect(ran.map(([, data]) => data)).toEqual(['a', 'b', 'c'])
+    void harness.processor.swap(plan('new', false))
+    await harness.clock.advance(15_000)
+    expect(ran.slice(3).map(([name]) => name)).toEqual(['new', 'new', 'new', 'new'])
+    expect([harness.committed(), harness.processor.isIdle]).toEqual([4, true])
+  })
+
   it('under a claim of its own', async () => {
     const harness = begin({ idempotency: byKey })
     harness.send('e', 'bad', 'a')
@@ -103,6 +123,33 @@ describe('where somebody edits, what waits for a retry starts again on what was 
     await harness.clock.advance(1_000)
     expect(ran).toEqual([['new', 'bad']])
     expect(harness.committed()).toBe(1)
+  })
+
+  it('with all its routes, also where another one has its dead letter on the way', async () => {
+    const letter = held<void>()
+    let isHeld = false
+    ran.length = 0
+    const refuses = route('refuses', [action(() => Promise.reject(Object.assign(new Error('never'), { name: 'PermanentError' })))])
+    const failing = route('failing', [action(({ data }) => (data === 'bad' ? Promise.reject(new Error('broken')) : undefined), hours)])
+    const harness = new Harness(subscription([refuses, failing]), {
+      startsOver: true,
+      writeDeadLetter: () => (isHeld ? letter.promise : Promise.resolve()),
+    })
+    harness.send('e', 'first', 'a')
+    await harness.clock.advance(1_000)
+    isHeld = true
+    harness.send('e', 'bad', 'a')
+    harness.send('e', 'behind it', 'a')
+    await harness.clock.advance(1_000)
+    void harness.processor.swap(version('new', false))
+    await harness.clock.advance(1_000)
+    expect(ran).toEqual([
+      ['new', 'bad'],
+      ['new', 'behind it'],
+    ])
+    letter.resolve()
+    await harness.clock.advance(1_000)
+    expect([harness.committed(), harness.processor.counters.released, harness.processor.isIdle]).toEqual([3, 0, true])
   })
 
   it('messages of a key that share a call, in their order', async () => {
