@@ -13,7 +13,10 @@ for (let at = 256; at < LEFT.length; at++) {
   LEFT[at] = (before >>> 8) ^ (LEFT[before & 0xff] ?? 0)
 }
 
-/** RFC 3720, appendix B.4. Eight bytes at a time, without calls: one after the other takes three times as long, and everything that is written goes through here. */
+/**
+ * RFC 3720, appendix B.4, as a signed number: code that was compiled while it had seen small results only would be left for larger ones, again and again.
+ * Eight bytes at a time, without calls: one after the other takes three times as long, and everything that is written goes through here.
+ */
 export function crc32c(bytes: Uint8Array): number {
   const whole = bytes.length - (bytes.length % WIDTH)
   let crc = -1
@@ -31,5 +34,5 @@ export function crc32c(bytes: Uint8Array): number {
       (LEFT[bytes[at + 7] ?? 0] ?? 0)
   }
   for (; at < bytes.length; at++) crc = (crc >>> 8) ^ (LEFT[(crc ^ (bytes[at] ?? 0)) & 0xff] ?? 0)
-  return ~crc >>> 0
+  return ~crc
 }

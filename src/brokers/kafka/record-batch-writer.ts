@@ -31,7 +31,7 @@ export function encodeRecordBatch(records: readonly OutgoingRecord[], now: numbe
   // No producer id, epoch and sequence: the producer is not idempotent.
   batch.fill(0xff, 43, 57)
   batch.writeInt32BE(records.length, 57)
-  batch.writeUInt32BE(crc32c(batch.subarray(CHECKED_FROM)), CRC_AT)
+  batch.writeInt32BE(crc32c(batch.subarray(CHECKED_FROM)), CRC_AT)
   return batch
 }
 
