@@ -23,6 +23,9 @@ ${settings}`
   const exited = new Promise(resolve => child.once('exit', resolve))
   return {
     port,
+    /** It stands still until `resume`. */
+    pause: () => child.kill('SIGSTOP'),
+    resume: () => child.kill('SIGCONT'),
     async stop() {
       child.kill('SIGKILL')
       await exited
@@ -31,15 +34,15 @@ ${settings}`
 }
 
 /**
- * Messages a second, and microseconds of the router's processor time for each: from the first look that sees more than `warmUp` of them settled
- * until the last that does not see all of them.
+ * Messages a second, and microseconds of the router's processor time for each: from the first look that sees some of them settled until the last that does
+ * not see all of them.
  */
-export async function untilSettled({ port }, messages, limitMs, warmUp = 0) {
+export async function untilSettled(router, messages, limitMs) {
   const endsAt = performance.now() + limitMs
   let [first, last] = [undefined, undefined]
   while (performance.now() < endsAt) {
-    const sample = await look(port)
-    if (sample !== undefined && sample.settled > warmUp) first ??= sample
+    const sample = await look(router)
+    if (sample !== undefined && sample.settled > 0) first ??= sample
     if (first !== undefined && sample !== undefined && sample.settled >= messages) {
       // Not the last look: it came too late by up to a pause.
       const end = last ?? sample
@@ -53,7 +56,7 @@ export async function untilSettled({ port }, messages, limitMs, warmUp = 0) {
 }
 
 /** What the router says of itself: messages settled, and seconds of processor time. Undefined while it starts. */
-async function look(port) {
+export async function look({ port }) {
   try {
     const response = await fetch(`http://127.0.0.1:${port}/metrics`)
     const at = performance.now()

@@ -10,6 +10,7 @@ import kafkajs from 'kafkajs'
 import { createTopics } from '../kafka/create-topics.mjs'
 import { startKafka } from '../kafka/kafka-server.mjs'
 import { median, startRouter, untilSettled } from './built-router.mjs'
+import { inTurns } from './turns.mjs'
 
 const messages = Number(process.argv[2] ?? 1_000_000)
 /**
@@ -79,10 +80,9 @@ try {
       costs[fault].push(cost)
     }
     if (slow.length === 0) continue
-    const others = async FAULTY => measure(`${name}-${FAULTY || 'works'}-${round}`, `${name}-clean`, { WORK_MS: '5', FAULTY }, whenTold)
-    const works = await others('')
+    const works = await timeOfOthers(name, '', round)
     for (const fault of slow) {
-      const ms = await others(fault)
+      const ms = await timeOfOthers(name, fault, round)
       ratios[fault].push(ms / works)
       console.log(`one key in a hundred ${fault}: other keys done in ${Math.round(ms)} ms, without in ${Math.round(works)} ms`)
     }
@@ -113,31 +113,30 @@ async function fill(topic, write) {
   await producer.disconnect()
 }
 
-/** Both kinds in turn, so that a busy minute of the machine is everybody's, and each first as often as last. */
 async function withPoison(name, fault, round) {
-  const settled = async kind => {
-    const run = `${name}-${kind}-${fault}-${round}`
-    const result = await measure(run, `${name}-${kind}`, { WORK_MS: '0', FAULTY: '' }, router =>
-      untilSettled(router, messages, longestRunMs, warmUp),
+  const runs = ['clean', fault].map(kind => ({ run: `${name}-${kind}-${fault}-${round}`, topic: `${name}-${kind}` }))
+  const routers = []
+  try {
+    for (const { run, topic } of runs) routers.push(await startOn(run, topic, { WORK_MS: '0', FAULTY: '' }))
+    const [none, some] = await inTurns(routers, { messages, warmUp, limitMs: longestRunMs })
+    for (const router of routers) await untilSettled(router, messages, longestRunMs)
+    const [noLetters, letters] = await Promise.all(runs.map(({ run }) => readLetters(`${run}.dlq`)))
+    console.log(
+      `${fault}: ${figures(some)}, without ${figures(none)}; dead letters ${letters.length} of ${messages / 100}, not byte-identical ${changed(letters, poisoned[fault])}, without ${noLetters.length}`,
     )
-    return { ...result, letters: await readLetters(`${run}.dlq`) }
+    return { rate: some.rate / none.rate, cost: (some.cpu - none.cpu) * 100 }
+  } finally {
+    for (const router of routers) await router.stop()
   }
-  const results = {}
-  for (const kind of round % 2 === 0 ? ['clean', fault] : [fault, 'clean']) results[kind] = await settled(kind)
-  const { clean: none, [fault]: some } = results
-  console.log(
-    `${fault}: ${figures(some)}, without ${figures(none)}; dead letters ${some.letters.length} of ${messages / 100}, not byte-identical ${changed(some.letters, poisoned[fault])}, without ${none.letters.length}`,
-  )
-  return { rate: some.rate / none.rate, cost: (some.cpu - none.cpu) * 100 }
 }
 
 function figures({ rate, cpu }) {
   return `${Math.round(rate)} messages/s at ${cpu.toFixed(1)} us of processor time each`
 }
 
-async function measure(run, topic, env, whenDone) {
+/** A router of its own on a topic that is full already. The handler writes to `told` when the keys that work are done. */
+async function startOn(run, topic, env) {
   const root = join(folder, run)
-  const tell = join(root, 'told')
   await createTopics(admin, [{ topic: `${run}.dlq`, numPartitions: 1 }])
   const files = {
     'routes/bench.yaml': `topics: ${topic}
@@ -151,20 +150,30 @@ unmatched: dead-letter
     'schemas/step.json': schema,
     'handlers/step.mjs': handler,
   }
-  const counted = { TELL: tell, COUNT: String((messages * 99) / 100), ...env }
-  const router = await startRouter(root, { address: kafka.address, files, env: counted })
+  const told = join(root, 'told')
+  const router = await startRouter(root, {
+    address: kafka.address,
+    files,
+    env: { TELL: told, COUNT: String((messages * 99) / 100), ...env },
+  })
+  return { ...router, told }
+}
+
+/** How long the keys that work take, in ms, where one in a hundred is faulty. */
+async function timeOfOthers(name, FAULTY, round) {
+  const router = await startOn(`${name}-${FAULTY || 'works'}-${round}`, `${name}-clean`, { WORK_MS: '5', FAULTY })
   try {
-    return await whenDone(router, tell)
+    return await whenTold(router)
   } finally {
     await router.stop()
   }
 }
 
 /** Milliseconds from the first call of the handler until the keys that work are done. */
-async function whenTold(_, tell) {
+async function whenTold({ told }) {
   const endsAt = performance.now() + longestRunMs
   while (performance.now() < endsAt) {
-    const text = await readFile(tell, 'utf8').catch(() => '')
+    const text = await readFile(told, 'utf8').catch(() => '')
     if (text !== '') return Number(text)
     await sleep(50)
   }
