@@ -26,6 +26,7 @@ export async function inTurns(routers, { messages, warmUp, limitMs }) {
     // Each first as often as last.
     for (const index of round % 2 === 0 ? order : order.toReversed()) turns[index] = await turnOf(routers[index])
     if (turns.some(({ end }) => end.settled >= messages)) {
+      if (sums.some(({ ms }) => ms === 0)) throw new Error('too few messages: all were settled before a turn could be measured')
       for (const router of routers) router.resume()
       return sums.map(({ settled, ms, cpu }) => ({ rate: (settled * 1000) / ms, cpu: (cpu * 1e6) / settled }))
     }
