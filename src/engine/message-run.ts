@@ -4,7 +4,7 @@ import { DecodeFailure } from './decoded-event.ts'
 import type { Delivery } from './delivery.ts'
 import { type Begun, begunOf, type Ending, endingOf, isUnsettled } from './ending.ts'
 import { decodeRecord } from './envelope.ts'
-import { errorCause, type RunEnd, type Settlement, settlementOf } from './execution.ts'
+import { errorCause, type RunEnd, settlementOf } from './execution.ts'
 import { endGivenUp } from './give-up.ts'
 import type { LaneTurn } from './lane-turn.ts'
 import { MessageScope } from './message-scope.ts'
@@ -175,9 +175,7 @@ function allOf(waiting: readonly Ending[], seat: Seat): Ending {
 function inAll(ends: readonly RunEnd[]): RunEnd {
   // Whatever becomes of the letters of the others.
   if (ends.includes('released')) return 'released'
+  if (ends.every(end => end === 'settled')) return 'settled'
   const settlements = ends.map(settlementOf)
-  const worst = (all: readonly Settlement[]) => (all.includes('released') ? 'released' : 'settled')
-  return settlements.every(settlement => typeof settlement === 'string')
-    ? worst(settlements)
-    : { whenSettled: listener => void Promise.all(settlements).then(all => listener(worst(all))) }
+  return { whenSettled: listener => void Promise.all(settlements).then(all => listener(all.includes('released') ? 'released' : 'settled')) }
 }
