@@ -7,16 +7,18 @@ const leadInMs = 100
 
 /**
  * Lets routers run one at a time, in turns of half a second while the others stand still, so that a busy moment of the machine is everybody's. For each:
- * messages a second and microseconds of its processor time for each, over the turns that every router began with more than `warmUp` messages settled, and
- * before any had settled all of them. When it resolves, all of them run.
+ * messages a second and microseconds of its processor time for each, over the turns before any had settled all of its messages. Each settles `warmUp` messages
+ * first, alone. When it resolves, all of them run.
  */
 export async function inTurns(routers, { messages, warmUp, limitMs }) {
   const endsAt = performance.now() + limitMs
   const sums = routers.map(() => ({ settled: 0, ms: 0, cpu: 0 }))
+  for (const router of routers) router.pause()
   for (const router of routers) {
-    while ((await look(router)) === undefined) {
-      if (performance.now() > endsAt) throw new Error('the routers did not start in time')
-      await sleep(5)
+    router.resume()
+    while (((await look(router))?.settled ?? 0) < warmUp) {
+      if (performance.now() > endsAt) throw new Error('the routers did not warm up in time')
+      await sleep(20)
     }
     router.pause()
   }
@@ -30,7 +32,6 @@ export async function inTurns(routers, { messages, warmUp, limitMs }) {
       for (const router of routers) router.resume()
       return sums.map(({ settled, ms, cpu }) => ({ rate: (settled * 1000) / ms, cpu: (cpu * 1e6) / settled }))
     }
-    if (turns.some(({ start }) => start.settled <= warmUp)) continue
     for (const [index, { start, end }] of turns.entries()) {
       sums[index].settled += end.settled - start.settled
       sums[index].ms += end.at - start.at
