@@ -280,6 +280,9 @@ export interface Attempt {
   readonly record: SourceRecord
 }
 
+/** Who set a record's timestamp, in Kafka's words: its producer, or the broker that appended it; a record in the oldest format has none. */
+export type TimestampType = 'CreateTime' | 'LogAppendTime' | 'NoTimestampType'
+
 /** A record as it came from a broker. */
 export interface SourceRecord {
   readonly topic: string
@@ -288,6 +291,8 @@ export interface SourceRecord {
   readonly offset: number
   /** Epoch milliseconds. */
   readonly timestamp: number
+  /** Undefined: `CreateTime`. */
+  readonly timestampType?: TimestampType | undefined
   readonly key: Buffer | null
   readonly value: Buffer | null
   readonly headers: RecordHeaders

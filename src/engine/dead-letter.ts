@@ -40,6 +40,7 @@ export function deadLetterRecord(record: SourceRecord, topic: string, cause: Dea
     'kafka_dlt-original-partition': int32(record.partition),
     'kafka_dlt-original-offset': int64(record.offset),
     'kafka_dlt-original-timestamp': int64(record.timestamp),
+    'kafka_dlt-original-timestamp-type': bytesOf(record.timestampType ?? 'CreateTime'),
     'kafka_dlt-original-consumer-group': bytesOf(cause.group),
     'kafka_dlt-exception-fqcn': bytesOf(cause.type),
     'kafka_dlt-exception-message': Buffer.from(cause.message.slice(0, maxMessageLength)),

@@ -1,6 +1,8 @@
-import type { RecordHeaders, RoutePlan, SourceRecord, SubscriptionPlan } from '../compiler/plan.ts'
+import type { RecordHeaders, RoutePlan, SourceRecord, SubscriptionPlan, TimestampType } from '../compiler/plan.ts'
 import { isMap } from './decoded-event.ts'
 import { type RouteProgress, readProgress, retryHeaders } from './retry-topic.ts'
+
+const timestampTypes: readonly TimestampType[] = ['CreateTime', 'LogAppendTime', 'NoTimestampType']
 
 /** A dead letter on its way back, or a message whose next try is due, as the record it once was. */
 export interface Replay {
@@ -33,8 +35,10 @@ export function readReplay(record: SourceRecord): Replay | string | undefined {
   const timestamp = integer(record.headers, 'kafka_dlt-original-timestamp')
   if (topic === undefined || partition === undefined || offset === undefined || timestamp === undefined)
     return 'the record has not the headers of a dead letter'
+  const timestampType = timestampTypes.find(type => type === text(record.headers, 'kafka_dlt-original-timestamp-type'))
+  const { key, value } = record
   return {
-    record: { topic, partition, offset, timestamp, key: record.key, value: record.value, headers: originalHeaders(record.headers) },
+    record: { topic, partition, offset, timestamp, timestampType, key, value, headers: originalHeaders(record.headers) },
     route: text(record.headers, 'signalbox-route'),
     action: text(record.headers, 'signalbox-action'),
     results: resultsOf(record.headers),

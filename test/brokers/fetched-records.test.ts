@@ -72,13 +72,18 @@ describe('a fetched partition', () => {
 
   test('reads the formats of before Kafka 0.11', () => {
     const old = [
-      { offset: '3', timestamp: '12', key: null, value: Buffer.from('x') },
-      { offset: '4', key: null, value: null },
+      { offset: '2', timestamp: '11', attributes: 8, key: null, value: Buffer.from('w') },
+      { offset: '3', timestamp: '12', attributes: 0, key: null, value: Buffer.from('x') },
+      { offset: '4', attributes: 0, key: null, value: null },
     ]
     const partition = { partition: 0, errorCode: 0, highWatermark: 5, aborted: [], batches: [], old }
-    const { records, nextOffset } = readPartition('t', 4, partition)
-    expect([...records]).toMatchObject([{ offset: 4, timestamp: -1, value: null }])
+    const { records, nextOffset } = readPartition('t', 3, partition)
+    expect([...records]).toMatchObject([
+      { offset: 3, timestamp: 12, timestampType: 'CreateTime' },
+      { offset: 4, timestamp: -1, timestampType: 'NoTimestampType', value: null },
+    ])
     expect(nextOffset).toBe(5)
+    expect([...readPartition('t', 2, partition).records]).toMatchObject([{ timestampType: 'LogAppendTime' }, {}, {}])
   })
 
   test('headers keep their bytes, and no name reaches a prototype', async () => {
@@ -89,8 +94,12 @@ describe('a fetched partition', () => {
   })
 
   test('takes the time of the broker where the topic says so', async () => {
-    const { records } = readPartition('t', 0, await fetched([batch(0, 1, { appendTime: 1_800_000_000_123 })]))
-    expect(Array.from(records, ({ timestamp }) => timestamp)).toEqual([1_800_000_000_123, 1_800_000_000_123])
+    const { records } = readPartition('t', 0, await fetched([batch(0, 1, { appendTime: 1_800_000_000_123 }), batch(2, 2)]))
+    expect(Array.from(records, ({ timestamp, timestampType }) => [timestamp, timestampType])).toEqual([
+      [1_800_000_000_123, 'LogAppendTime'],
+      [1_800_000_000_123, 'LogAppendTime'],
+      [batchTime, 'CreateTime'],
+    ])
   })
 
   test('a batch that the end of the answer has cut is left for the next fetch', async () => {

@@ -39,6 +39,7 @@ describe('a record batch', () => {
           partition: 3,
           offset,
           timestamp: record.timestamp ?? now,
+          timestampType: 'CreateTime',
           key: record.key,
           value: record.value,
           headers: Object.assign(Object.create(null), record.headers),

@@ -42,6 +42,7 @@ describe('a dead letter', () => {
       'kafka_dlt-original-partition': Buffer.from([0, 0, 0, 0]),
       'kafka_dlt-original-offset': int64(4_294_967_296n),
       'kafka_dlt-original-timestamp': int64(1_767_225_600_123n),
+      'kafka_dlt-original-timestamp-type': Buffer.from('CreateTime'),
       'kafka_dlt-original-consumer-group': Buffer.from('app.shop'),
       'kafka_dlt-exception-fqcn': Buffer.from('Error'),
       'kafka_dlt-exception-message': Buffer.from('busy'),

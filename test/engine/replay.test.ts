@@ -22,9 +22,8 @@ function replay(harness: Harness, letter: DeadLetterRecord, headers: SourceRecor
 /** What a plan leaves in the dead-letter topic for one message. */
 async function letterOf(routes: readonly RoutePlan[]): Promise<DeadLetterRecord> {
   const harness = new Harness(subscription(routes))
-  harness.deliverRecords([
-    record({ offset: 41, key: 'k', value: envelope('order.created', { a: 1 }), headers: { trace: Buffer.from('t') } }),
-  ])
+  const message = record({ offset: 41, key: 'k', value: envelope('order.created', { a: 1 }), headers: { trace: Buffer.from('t') } })
+  harness.deliverRecords([{ ...message, timestampType: 'LogAppendTime' }])
   await harness.clock.runOut()
   const [letter] = harness.letters
   if (letter === undefined) throw new Error('no dead letter')
@@ -92,6 +91,7 @@ describe('a dead letter that is sent back', () => {
     await harness.clock.runOut()
     const { 'signalbox-replays': replays, ...headers } = harness.letters[0]?.headers ?? {}
     expect(String(replays)).toBe('1')
+    expect(String(headers['kafka_dlt-original-timestamp-type'])).toBe('LogAppendTime')
     // The stack is another one.
     const stack = { 'kafka_dlt-exception-stacktrace': expect.anything() }
     expect({ ...harness.letters[0], headers }).toEqual({ ...letter, headers: { ...letter.headers, ...stack } })

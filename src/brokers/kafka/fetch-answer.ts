@@ -5,7 +5,9 @@ import { CorruptBatchError, isOldFormat, type RecordBatch, readInt64, splitBatch
 /** A record in the formats of before Kafka 0.11, as kafkajs decodes it; 64-bit numbers are text. */
 export interface OldRecord {
   readonly offset: string
+  /** Absent in the oldest format. */
   readonly timestamp?: string
+  readonly attributes: number
   readonly key: Buffer | null
   readonly value: Buffer | null
 }
@@ -153,7 +155,12 @@ function oldRecords(decoded: unknown, topic: number, partition: number): readonl
 }
 
 function isOldRecord(value: unknown): value is OldRecord {
-  return typeof at(value, 'offset') === 'string' && isBytes(at(value, 'key')) && isBytes(at(value, 'value'))
+  return (
+    typeof at(value, 'offset') === 'string' &&
+    typeof at(value, 'attributes') === 'number' &&
+    isBytes(at(value, 'key')) &&
+    isBytes(at(value, 'value'))
+  )
 }
 
 function isBytes(value: unknown): boolean {

@@ -1,6 +1,6 @@
 import type { RecordHeaders, RecordSequence, SourceRecord } from '../../compiler/plan.ts'
 import type { FetchedPartition, OldRecord } from './fetch-answer.ts'
-import { BatchReader, isAbortMarker, measureRecords, type RecordBatch } from './record-batch.ts'
+import { BatchReader, isAbortMarker, measureRecords, type RecordBatch, timestampTypeOf } from './record-batch.ts'
 
 export interface FetchedRecords {
   readonly records: RecordSequence
@@ -90,8 +90,9 @@ function readOld(topic: string, position: number, { partition, old, highWatermar
   return { records, nextOffset, highWatermark, bytes }
 }
 
-function oldRecord(topic: string, partition: number, { offset, timestamp, key, value }: OldRecord): SourceRecord {
-  return { topic, partition, offset: Number(offset), timestamp: Number(timestamp ?? -1), key, value, headers: NO_HEADERS }
+function oldRecord(topic: string, partition: number, { offset, timestamp, attributes, key, value }: OldRecord): SourceRecord {
+  const timestampType = timestamp === undefined ? 'NoTimestampType' : timestampTypeOf(attributes)
+  return { topic, partition, offset: Number(offset), timestamp: Number(timestamp ?? -1), timestampType, key, value, headers: NO_HEADERS }
 }
 
 /** Follows which producers are inside a transaction that was taken back, as Java's consumer does (CompletedFetch). */

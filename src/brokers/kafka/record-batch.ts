@@ -1,4 +1,4 @@
-import type { RecordHeaders, SourceRecord } from '../../compiler/plan.ts'
+import type { RecordHeaders, SourceRecord, TimestampType } from '../../compiler/plan.ts'
 
 /**
  * Records as brokers keep them since Kafka 0.11 (https://kafka.apache.org/documentation/#recordbatch), read here rather than by kafkajs: a batch
@@ -10,6 +10,7 @@ export interface RecordBatch {
   /** Of the batch as it was written: compaction may have taken the record. */
   readonly lastOffset: number
   readonly baseTimestamp: number
+  readonly timestampType: TimestampType
   /** Where the broker stamps records, all of a batch have this one. In ms since 1970. */
   readonly appendTime: number | undefined
   readonly producerId: bigint
@@ -61,11 +62,13 @@ export function splitBatches(set: Buffer): readonly RecordBatch[] {
 function readBatch(bytes: Buffer): RecordBatch {
   const baseOffset = readInt64(bytes, 0)
   const attributes = bytes.readInt16BE(21)
+  const timestampType = timestampTypeOf(attributes)
   return {
     baseOffset,
     lastOffset: baseOffset + bytes.readInt32BE(23),
     baseTimestamp: readInt64(bytes, 27),
-    appendTime: (attributes & APPEND_TIME_FLAG) === 0 ? undefined : readInt64(bytes, 35),
+    timestampType,
+    appendTime: timestampType === 'LogAppendTime' ? readInt64(bytes, 35) : undefined,
     producerId: bytes.readBigInt64BE(43),
     isTransactional: (attributes & TRANSACTIONAL_FLAG) !== 0,
     isControl: (attributes & CONTROL_FLAG) !== 0,
@@ -73,6 +76,11 @@ function readBatch(bytes: Buffer): RecordBatch {
     codec: attributes & CODEC_MASK,
     records: bytes.subarray(HEADER_BYTES),
   }
+}
+
+/** The flag is the same one in a record of the formats before. */
+export function timestampTypeOf(attributes: number): TimestampType {
+  return (attributes & APPEND_TIME_FLAG) === 0 ? 'CreateTime' : 'LogAppendTime'
 }
 
 /** Offsets and times: exact up to 2^53. */
@@ -135,13 +143,14 @@ export class BatchReader {
     const length = reader.varint()
     const end = reader.at + length
     reader.at += 1
-    const timestamp = batch.baseTimestamp + reader.varint()
+    const delta = reader.varint()
+    const timestamp = batch.appendTime ?? batch.baseTimestamp + delta
     const offset = batch.baseOffset + reader.varint()
     const key = reader.bytes()
     const value = reader.bytes()
     const headers = reader.headers()
     reader.at = end
-    return { topic: this.#topic, partition: this.#partition, offset, timestamp: batch.appendTime ?? timestamp, key, value, headers }
+    return { topic: this.#topic, partition: this.#partition, offset, timestamp, timestampType: batch.timestampType, key, value, headers }
   }
 }
 
