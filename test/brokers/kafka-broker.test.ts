@@ -88,6 +88,18 @@ describeWithKafka('what only Kafka has', () => {
     expect(receiver.values).toEqual(values)
   })
 
+  test.each(['CreateTime', 'LogAppendTime'] as const)('a record says whose timestamp it has: %s', async type => {
+    const topic = uniqueName('kafka')
+    await createTopics(admin, [{ topic, numPartitions: 1, configEntries: [{ name: 'message.timestamp.type', value: type }] }])
+    const broker = connect()
+    await broker.produce({ topic, partition: 0, key: null, value: Buffer.from('x'), headers: {}, timestamp: 1_700_000_000_000 })
+    const { receiver } = await consume(broker, topic)
+    await receiver.has(1)
+    const [record] = receiver.received
+    expect(record?.timestampType).toBe(type)
+    expect(record?.timestamp === 1_700_000_000_000).toBe(type === 'CreateTime')
+  })
+
   test('a record that is too large for its topic is refused, and all that traveled with it is written once', async () => {
     const topic = uniqueName('kafka')
     const configEntries = [{ name: 'max.message.bytes', value: '2000' }]
