@@ -152,7 +152,9 @@ async function tryAgain(
       number--
       continue
     }
-    const retryInMs = retryWait(run, action, scope, number, failure)
+    const isAtOnce = !inTopic && execution.startsOver(run.place)
+    const retryInMs = isAtOnce ? 0 : waitAfter(action.retry, number, failure, execution.ports.random)
+    planRetry(run, action, scope, number, failure, retryInMs, isAtOnce ? 'starting again on what was saved' : 'trying again')
     if (inTopic) {
       const end = await moveOn(run, action, element, failure, number, retryInMs)
       if (end !== 'refused') return { kind: end }
@@ -190,15 +192,22 @@ async function moveOn(
   return end === 'written' ? 'moved' : end
 }
 
-/** In ms; says so in the log. */
-function retryWait({ execution, route }: RouteRun, action: ActionPlan, scope: MessageScope, attempt: number, failure: unknown): number {
+/** `next`: what comes, in words. */
+function planRetry(
+  { execution, route }: RouteRun,
+  action: ActionPlan,
+  scope: MessageScope,
+  attempt: number,
+  failure: unknown,
+  retryInMs: number,
+  next: string,
+): void {
   execution.counters.retries++
-  const retryInMs = waitAfter(action.retry, attempt, failure, execution.ports.random)
   const cause = errorCause(failure)
   const { topic, partition, offset } = scope
   execution.ports.log.info(
     { topic, partition, offset, route: route.id, action: actionName(action), attempt, retryInMs, error: cause.type },
-    `failed, trying again: ${cause.message}`,
+    `failed, ${next}: ${cause.message}`,
   )
   execution.ports.observer?.retryPlanned({
     record: scope.record,
@@ -208,7 +217,6 @@ function retryWait({ execution, route }: RouteRun, action: ActionPlan, scope: Me
     retryInMs,
     error: `${cause.type}: ${cause.message}`,
   })
-  return retryInMs
 }
 
 /** Waits for the messages before it, and while the breaker is open. Behind others in a batch it makes no call of its own that the breaker could hold up. */

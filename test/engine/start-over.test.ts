@@ -71,6 +71,7 @@ describe('where somebody edits, what waits for its next try starts again on what
     failing.reject(new Error('broken'))
     await harness.clock.advance(1_000)
     expect(ran).toEqual([['new', 'bad']])
+    expect(harness.logged('info')).toEqual(['failed, starting again on what was saved: broken'])
     await earlierEnded
     expect(harness.committed()).toBe(1)
   })
