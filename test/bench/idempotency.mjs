@@ -1,5 +1,5 @@
 // Throughput of routes from Kafka: a plain broadcast, a handler that does nothing, and the same with each idempotency store, as ratios
-// to the broadcast. Needs a build (`npm run build`) and redis-server; starts a Kafka of its own unless KAFKA_BROKERS names one.
+// to the broadcast, in turns of half a second. Needs a build (`npm run build`) and redis-server; starts a Kafka of its own unless KAFKA_BROKERS names one.
 //   node test/bench/idempotency.mjs [messages] [rounds]
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -8,9 +8,12 @@ import { join } from 'node:path'
 import kafkajs from 'kafkajs'
 import { createTopics } from '../kafka/create-topics.mjs'
 import { startKafka } from '../kafka/kafka-server.mjs'
-import { freePort, median, startRouter, untilSettled } from './built-router.mjs'
+import { freePort, median, startRouter } from './built-router.mjs'
+import { inTurns } from './turns.mjs'
 
-const messages = Number(process.argv[2] ?? 200_000)
+const messages = Number(process.argv[2] ?? 2_000_000)
+/** Meanwhile the engine's code is compiled. */
+const warmUp = messages / 4
 const rounds = Number(process.argv[3] ?? 3)
 const longestRunMs = 300_000
 
@@ -34,10 +37,8 @@ const topic = `bench-${process.pid}`
 try {
   await fill()
   const results = Object.fromEntries(Object.keys(variants).map(name => [name, []]))
-  // In turn, so that a busy minute of the machine is everybody's; the first round warms the disk and the broker.
   for (let round = 0; round < rounds; round++)
-    for (const [name, variant] of Object.entries(variants)) {
-      const result = await measure(`${name.replaceAll(' ', '-')}-${round}`, variant)
+    for (const [name, result] of Object.entries(await measureAll(round))) {
       results[name].push(result)
       console.log(`${name}: ${Math.round(result.rate)} messages/s, ${result.cpu.toFixed(1)} us of processor time each`)
     }
@@ -75,8 +76,19 @@ async function fill() {
   await producer.disconnect()
 }
 
-async function measure(name, { action, route, store }) {
-  const router = await startRouter(join(folder, `${name}-${process.pid}`), {
+async function measureAll(round) {
+  const routers = []
+  try {
+    for (const [name, variant] of Object.entries(variants)) routers.push(await start(`${name.replaceAll(' ', '-')}-${round}`, variant))
+    const found = await inTurns(routers, { messages, warmUp, limitMs: longestRunMs })
+    return Object.fromEntries(Object.keys(variants).map((name, index) => [name, found[index]]))
+  } finally {
+    for (const router of routers) await router.stop()
+  }
+}
+
+function start(name, { action, route, store }) {
+  return startRouter(join(folder, `${name}-${process.pid}`), {
     address: kafka.address,
     settings: store === '' ? '' : `idempotency: ${store}\n`,
     files: {
@@ -84,9 +96,4 @@ async function measure(name, { action, route, store }) {
       'handlers/nothing.mjs': 'export default () => {}\n',
     },
   })
-  try {
-    return await untilSettled(router, messages, longestRunMs)
-  } finally {
-    await router.stop()
-  }
 }
