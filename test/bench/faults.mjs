@@ -1,7 +1,7 @@
 // What faults cost everybody else, as ratios to runs without them: throughput with one message in a hundred poisoned (of
-// any key, or all of ten keys in a thousand), and how long other keys take
+// any key, or all of ten keys in a thousand; or of any key in every second stretch of one run), and how long other keys take
 // while the handler hangs or throws on one key in a hundred. Needs a build (`npm run build`); starts a Kafka of its own unless KAFKA_BROKERS names one.
-//   node test/bench/faults.mjs [messages] [rounds] [poison | poisoned-keys | hangs | throws ...]
+//   node test/bench/faults.mjs [messages] [rounds] [poison | poisoned-keys | stretches | hangs | throws ...]
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,6 +10,7 @@ import kafkajs from 'kafkajs'
 import { createTopics } from '../kafka/create-topics.mjs'
 import { startKafka } from '../kafka/kafka-server.mjs'
 import { median, startRouter, untilSettled } from './built-router.mjs'
+import { overStretches } from './stretches.mjs'
 import { inTurns } from './turns.mjs'
 
 const messages = Number(process.argv[2] ?? 1_000_000)
@@ -19,8 +20,10 @@ const messages = Number(process.argv[2] ?? 1_000_000)
  */
 const warmUp = Math.min(messages / 2, 1_500_000)
 const rounds = Number(process.argv[3] ?? 3)
-const faults = process.argv.length > 4 ? process.argv.slice(4) : ['poison', 'poisoned-keys', 'hangs', 'throws']
+const faults = process.argv.length > 4 ? process.argv.slice(4) : ['poison', 'poisoned-keys', 'stretches', 'hangs', 'throws']
 const keys = 1_000
+/** Messages with or without poison in a row, where they alternate. */
+const stretch = 250_000
 const longestRunMs = 300_000
 
 /** A record without a value, not JSON, data of null, data of the wrong type, data too large, one that the handler refuses for good. */
@@ -32,9 +35,11 @@ const poisons = [
   n => JSON.stringify({ id: String(n), event: 'step', data: { sequence: n, text: 'x'.repeat(2_000) } }),
   n => JSON.stringify({ id: String(n), event: 'step', data: { sequence: n, refuse: true } }),
 ]
+const ofAnyKey = n => n % 100 === Math.floor(n / keys) % 100
 const poisoned = {
-  poison: n => n % 100 === Math.floor(n / keys) % 100,
+  poison: ofAnyKey,
   'poisoned-keys': n => n % 100 === 3,
+  stretches: n => Math.floor(n / stretch) % 2 === 1 && ofAnyKey(n),
 }
 const poisonOf = n => poisons[Math.floor(n / 100) % poisons.length](n)
 const clean = n => JSON.stringify({ id: String(n), event: 'step', data: { sequence: n, text: 'a step' } })
@@ -75,9 +80,10 @@ try {
   for (const fault of poisons) await fill(`${name}-${fault}`, n => (poisoned[fault](n) ? poisonOf(n) : clean(n)))
   for (let round = 0; round < rounds; round++) {
     for (const fault of poisons) {
-      const { rate, cost } = await withPoison(name, fault, round)
-      ratios[fault].push(rate)
-      costs[fault].push(cost)
+      for (const { rate, cost } of await (fault === 'stretches' ? inStretches : withPoison)(name, fault, round)) {
+        ratios[fault].push(rate)
+        costs[fault].push(cost)
+      }
     }
     if (slow.length === 0) continue
     const works = await timeOfOthers(name, '', round)
@@ -124,9 +130,24 @@ async function withPoison(name, fault, round) {
     console.log(
       `${fault}: ${figures(some)}, without ${figures(none)}; dead letters ${letters.length} of ${messages / 100}, not byte-identical ${changed(letters, poisoned[fault])}, without ${noLetters.length}`,
     )
-    return { rate: some.rate / none.rate, cost: (some.cpu - none.cpu) * 100 }
+    return [{ rate: some.rate / none.rate, cost: (some.cpu - none.cpu) * 100 }]
   } finally {
     for (const router of routers) await router.stop()
+  }
+}
+
+async function inStretches(name, fault, round) {
+  const run = `${name}-${fault}-${round}`
+  const router = await startOn(run, `${name}-${fault}`, { WORK_MS: '0', FAULTY: '' })
+  try {
+    const found = await overStretches(router, { messages, stretch, warmUp, limitMs: longestRunMs })
+    const letters = await readLetters(`${run}.dlq`)
+    console.log(
+      `${fault}: ${found.map(({ rate }) => rate.toFixed(2)).join(' ')}; dead letters ${letters.length}, not byte-identical ${changed(letters, poisoned[fault])}`,
+    )
+    return found.map(({ rate, cpu }) => ({ rate, cost: cpu * 100 }))
+  } finally {
+    await router.stop()
   }
 }
 
