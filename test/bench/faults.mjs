@@ -13,7 +13,7 @@ import { median, startRouter, untilSettled } from './built-router.mjs'
 import { overStretches } from './stretches.mjs'
 import { inTurns } from './turns.mjs'
 
-const messages = Number(process.argv[2] ?? 1_000_000)
+const messages = Number(process.argv[2] ?? 2_000_000)
 /**
  * Meanwhile the engine's code is compiled, and later that of dead letters, of which there are a hundred times fewer: throughput is that of what comes
  * after.

@@ -24,6 +24,7 @@ export async function overStretches(router, { messages, stretch, warmUp, limitMs
     if (!differs || before === undefined || after === undefined) continue
     compared.push({ rate: (before.us + after.us) / 2 / us, cpu: cpu - (before.cpu + after.cpu) / 2 })
   }
+  if (compared.length === 0) throw new Error('too few messages: no stretch has both neighbours after the warm-up')
   return compared
 }
 
