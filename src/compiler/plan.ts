@@ -281,7 +281,8 @@ export interface Attempt {
 }
 
 /** Who set a record's timestamp, in Kafka's words: its producer, or the broker that appended it; a record in the oldest format has none. */
-export type TimestampType = 'CreateTime' | 'LogAppendTime' | 'NoTimestampType'
+export const timestampTypes = ['CreateTime', 'LogAppendTime', 'NoTimestampType'] as const
+export type TimestampType = (typeof timestampTypes)[number]
 
 /** A record as it came from a broker. */
 export interface SourceRecord {

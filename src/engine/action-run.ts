@@ -152,9 +152,7 @@ async function tryAgain(
       number--
       continue
     }
-    const isAtOnce = !inTopic && execution.startsOver(run.place)
-    const retryInMs = isAtOnce ? 0 : waitAfter(action.retry, number, failure, execution.ports.random)
-    planRetry(run, action, scope, number, failure, retryInMs, isAtOnce ? 'starting again on what was saved' : 'trying again')
+    const retryInMs = planRetry(run, action, scope, number, failure, inTopic)
     if (inTopic) {
       const end = await moveOn(run, action, element, failure, number, retryInMs)
       if (end !== 'refused') return { kind: end }
@@ -192,22 +190,23 @@ async function moveOn(
   return end === 'written' ? 'moved' : end
 }
 
-/** `next`: what comes, in words. */
+/** How long it waits, in ms; says so. */
 function planRetry(
-  { execution, route }: RouteRun,
+  { execution, place, route }: RouteRun,
   action: ActionPlan,
   scope: MessageScope,
   attempt: number,
   failure: unknown,
-  retryInMs: number,
-  next: string,
-): void {
+  inTopic: boolean,
+): number {
   execution.counters.retries++
+  const isAtOnce = !inTopic && execution.startsOver(place)
+  const retryInMs = isAtOnce ? 0 : waitAfter(action.retry, attempt, failure, execution.ports.random)
   const cause = errorCause(failure)
   const { topic, partition, offset } = scope
   execution.ports.log.info(
     { topic, partition, offset, route: route.id, action: actionName(action), attempt, retryInMs, error: cause.type },
-    `failed, ${next}: ${cause.message}`,
+    `failed, ${isAtOnce ? 'starting again on what was saved' : 'trying again'}: ${cause.message}`,
   )
   execution.ports.observer?.retryPlanned({
     record: scope.record,
@@ -217,6 +216,7 @@ function planRetry(
     retryInMs,
     error: `${cause.type}: ${cause.message}`,
   })
+  return retryInMs
 }
 
 /** Waits for the messages before it, and while the breaker is open. Behind others in a batch it makes no call of its own that the breaker could hold up. */

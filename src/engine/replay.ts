@@ -1,8 +1,6 @@
-import type { RecordHeaders, RoutePlan, SourceRecord, SubscriptionPlan, TimestampType } from '../compiler/plan.ts'
+import { type RecordHeaders, type RoutePlan, type SourceRecord, type SubscriptionPlan, timestampTypes } from '../compiler/plan.ts'
 import { isMap } from './decoded-event.ts'
 import { type RouteProgress, readProgress, retryHeaders } from './retry-topic.ts'
-
-const timestampTypes: readonly TimestampType[] = ['CreateTime', 'LogAppendTime', 'NoTimestampType']
 
 /** A dead letter on its way back, or a message whose next try is due, as the record it once was. */
 export interface Replay {
@@ -35,7 +33,8 @@ export function readReplay(record: SourceRecord): Replay | string | undefined {
   const timestamp = integer(record.headers, 'kafka_dlt-original-timestamp')
   if (topic === undefined || partition === undefined || offset === undefined || timestamp === undefined)
     return 'the record has not the headers of a dead letter'
-  const timestampType = timestampTypes.find(type => type === text(record.headers, 'kafka_dlt-original-timestamp-type'))
+  const writtenType = text(record.headers, 'kafka_dlt-original-timestamp-type')
+  const timestampType = timestampTypes.find(type => type === writtenType)
   const { key, value } = record
   return {
     record: { topic, partition, offset, timestamp, timestampType, key, value, headers: originalHeaders(record.headers) },
