@@ -33,24 +33,15 @@ ${settings}`
   }
 }
 
-/**
- * Messages a second, and microseconds of the router's processor time for each: from the first look that sees some of them settled until the last that does
- * not see all of them.
- */
-export async function untilSettled(router, messages, limitMs) {
+/** What it said of itself until all messages were settled, every `pauseMs`. */
+export async function untilSettled(router, messages, { limitMs, pauseMs }) {
   const endsAt = performance.now() + limitMs
-  let [first, last] = [undefined, undefined]
+  const samples = []
   while (performance.now() < endsAt) {
     const sample = await look(router)
-    if (sample !== undefined && sample.settled > 0) first ??= sample
-    if (first !== undefined && sample !== undefined && sample.settled >= messages) {
-      // Not the last look: it came too late by up to a pause.
-      const end = last ?? sample
-      const done = end.settled - first.settled
-      return { rate: (done * 1000) / (end.at - first.at), cpu: ((end.cpu - first.cpu) * 1e6) / done }
-    }
-    if (first !== undefined && sample !== undefined && sample !== first) last = sample
-    await sleep(first === undefined ? 5 : 100)
+    if (sample !== undefined) samples.push(sample)
+    if (sample !== undefined && sample.settled >= messages) return samples
+    await sleep(pauseMs)
   }
   throw new Error('the messages were not settled in time')
 }

@@ -72,7 +72,7 @@ const admin = client.admin()
 try {
   await admin.connect()
   const name = `faults-${process.pid}`
-  await fill(`${name}-clean`, clean)
+  if (faults.some(fault => fault !== 'stretches')) await fill(`${name}-clean`, clean)
   const ratios = Object.fromEntries(faults.map(fault => [fault, []]))
   const costs = Object.fromEntries(faults.map(fault => [fault, []]))
   const poisons = faults.filter(fault => Object.hasOwn(poisoned, fault))
@@ -125,7 +125,7 @@ async function withPoison(name, fault, round) {
   try {
     for (const { run, topic } of runs) routers.push(await startOn(run, topic, { WORK_MS: '0', FAULTY: '' }))
     const [none, some] = await inTurns(routers, { messages, warmUp, limitMs: longestRunMs })
-    for (const router of routers) await untilSettled(router, messages, longestRunMs)
+    for (const router of routers) await untilSettled(router, messages, { limitMs: longestRunMs, pauseMs: 100 })
     const [noLetters, letters] = await Promise.all(runs.map(({ run }) => readLetters(`${run}.dlq`)))
     console.log(
       `${fault}: ${figures(some)}, without ${figures(none)}; dead letters ${letters.length} of ${messages / 100}, not byte-identical ${changed(letters, poisoned[fault])}, without ${noLetters.length}`,

@@ -1,5 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { look } from './built-router.mjs'
+import { untilSettled } from './built-router.mjs'
 
 /** Of each stretch, what is looked at: partitions are not read at quite the same pace, so that its ends are mixed with its neighbours. */
 const from = 0.2
@@ -11,7 +10,7 @@ const to = 0.95
  * code, the same heap, and nearly the same minute of the machine. The first `warmUp` messages do not count.
  */
 export async function overStretches(router, { messages, stretch, warmUp, limitMs }) {
-  const samples = await untilSettled(router, messages, limitMs)
+  const samples = await untilSettled(router, messages, { limitMs, pauseMs: 15 })
   const found = []
   for (let index = Math.ceil(warmUp / stretch); (index + 1) * stretch <= messages; index++) {
     const [start, end] = [from, to].map(part => at(samples, (index + part) * stretch))
@@ -26,18 +25,6 @@ export async function overStretches(router, { messages, stretch, warmUp, limitMs
   }
   if (compared.length === 0) throw new Error('too few messages: no stretch has both neighbours after the warm-up')
   return compared
-}
-
-async function untilSettled(router, messages, limitMs) {
-  const endsAt = performance.now() + limitMs
-  const samples = []
-  while (performance.now() < endsAt) {
-    const sample = await look(router)
-    if (sample !== undefined) samples.push(sample)
-    if (sample !== undefined && sample.settled >= messages) return samples
-    await sleep(15)
-  }
-  throw new Error('the messages were not settled in time')
 }
 
 /** When so many messages were settled, between two looks. */
